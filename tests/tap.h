@@ -34,21 +34,22 @@ static struct tap_test *tap_first, **tap_end = &tap_first;
 static atomic_int tap_checks_n, tap_failed_n; /* of the test that is running */
 
 /* Defines a test and registers it before main() runs: the one constructor that the tree allows itself. */
-#define TEST(id)                                                                                               \
-    static void id(void);                                                                                      \
-    __attribute__((constructor)) static void tap_register_##id(void)                                           \
-    {                                                                                                          \
-        static struct tap_test test = {#id, id, NULL};                                                         \
-        *tap_end = &test;                                                                                      \
-        tap_end = &test.next;                                                                                  \
-    }                                                                                                          \
+#define TEST(id)                                                     \
+    static void id(void);                                            \
+    __attribute__((constructor)) static void tap_register_##id(void) \
+    {                                                                \
+        static struct tap_test test = {#id, id, NULL};               \
+        *tap_end = &test;                                            \
+        tap_end = &test.next;                                        \
+    }                                                                \
     static void id(void)
 
 #define CHECK(cond) tap_true(__FILE__, __LINE__, #cond, (cond))
 #define CHECK_INT(got, want) tap_int(__FILE__, __LINE__, #got, (long long)(got), (long long)(want))
 #define CHECK_STR(got, want) tap_str(__FILE__, __LINE__, #got, (got), (want))
 /* Compares two byte ranges, each given as address and length. */
-#define CHECK_MEM(got, got_n, want, want_n) tap_mem(__FILE__, __LINE__, #got, (got), (got_n), (want), (want_n))
+#define CHECK_MEM(got, got_n, want, want_n) \
+    tap_mem(__FILE__, __LINE__, #got, (got), (got_n), (want), (want_n))
 
 static inline bool tap_true(const char *file, int line, const char *what, bool held)
 {
@@ -108,8 +109,8 @@ static inline size_t tap_guard_size(size_t n)
 }
 
 /*
- * Returns a writable copy of n bytes that ends right before an unmapped page, so that reading one byte too far
- * ends the program. The caller hands it back to tap_guard_free with the same n. The idea is picohttpparser's.
+ * Returns a writable copy of n bytes that ends right before an unmapped page, so that reading one byte too
+ * far ends the program. The caller hands it back to tap_guard_free with the same n. After picohttpparser.
  */
 static inline char *tap_guard(const void *bytes, size_t n)
 {

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 # Installs what building needs on Debian 12. Idempotent: installs what is missing and touches nothing else.
 #
-# Everything comes from the machine's own Debian sources, but for two leaf libraries that bookworm does not have:
-# they come from trixie through a private apt configuration that is thrown away afterwards, so that no later
-# `apt-get install` can take anything from there. Both steps refuse to upgrade or remove what is installed.
-# Run as root, or as somebody who may use sudo. `deps.sh PACKAGE...` installs further bookworm packages as well.
+# Everything comes from the machine's own Debian sources, but for two leaf libraries that bookworm does not
+# have: they come from trixie through a private apt configuration that is thrown away afterwards, so that no
+# later `apt-get install` can take anything from there. Both steps refuse to upgrade or remove what is there.
+# Run as root, or as somebody who may use sudo. `deps.sh PACKAGE...` installs more bookworm packages as well.
 set -eu
 
 BOOKWORM="build-essential pkg-config libc-ares-dev libnghttp2-dev libssl-dev libsqlite3-dev librabbitmq-dev
@@ -22,7 +22,8 @@ missing() {
 
 # The address of the Debian mirror that this machine uses already; no host is named here.
 debian_mirror() {
-    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' |
+        head -n 1
 }
 
 from_trixie() {
@@ -55,7 +56,7 @@ C
     apt-get install -y -qq --no-install-recommends --no-upgrade --no-remove "$@"
 }
 
-[ -x /usr/bin/apt-get ] || { echo "deps: this needs Debian's apt-get; see CONTRIBUTING.md for the list" >&2; exit 1; }
+[ -x /usr/bin/apt-get ] || { echo "deps: this needs Debian's apt-get; the list is in $0" >&2; exit 1; }
 first=$(missing $BOOKWORM "$@")
 second=$(missing $TRIXIE)
 [ -n "$first$second" ] || exit 0
