@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* The byte budget.
+ *
+ * Why compare-and-swap: add-then-undo would let a charge that is about to be refused make others fail too. */
+#include "base/budget.h"
+
+#include "base/assert.h"
+
+void budget_init(struct budget *b, uint64_t limit_bytes)
+{
+    *b = (struct budget){.limit_bytes = limit_bytes};
+}
+
+bool budget_charge(struct budget *b, size_t n)
+{
+    if (!b)
+        return true;
+    uint64_t used = __atomic_load_n(&b->used_bytes, __ATOMIC_RELAXED);
+    do {
+        if (used > b->limit_bytes || n > b->limit_bytes - used) {
+            __atomic_fetch_add(&b->refused_n, 1, __ATOMIC_RELAXED);
+            return false;
+        }
+    } while (!__atomic_compare_exchange_n(&b->used_bytes, &used, used + n, true, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED));
+    return true;
+}
+
+void budget_release(struct budget *b, size_t n)
+{
+    if (!b)
+        return;
+    uint64_t before = __atomic_fetch_sub(&b->used_bytes, n, __ATOMIC_RELAXED);
+    ASSERT(before >= n);
+}
+
+uint64_t budget_used(const struct budget *b)
+{
+    return b ? __atomic_load_n(&b->used_bytes, __ATOMIC_RELAXED) : 0;
+}
