@@ -20,6 +20,18 @@ missing() {
     done
 }
 
+# Runs a command and shows what it printed only if it fails.
+quietly() {
+    log=$(mktemp)
+    if ! "$@" > "$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        echo "deps: FAILED: $*" >&2
+        exit 1
+    fi
+    rm -f "$log"
+}
+
 # The address of the Debian mirror that this machine uses already; no host is named here.
 debian_mirror() {
     apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' |
@@ -28,7 +40,7 @@ debian_mirror() {
 
 from_trixie() {
     mirror=$(debian_mirror)
-    [ -n "$mirror" ] || { apt-get update -qq; mirror=$(debian_mirror); }
+    [ -n "$mirror" ] || { quietly apt-get update -qq; mirror=$(debian_mirror); }
     [ -n "$mirror" ] || { echo "deps: found no Debian mirror among apt's sources" >&2; exit 1; }
     d=$(mktemp -d)
     trap 'rm -rf "$d"' EXIT
@@ -46,14 +58,14 @@ Dir::Cache "$d/cache";
 C
     APT_CONFIG=$d/apt.conf
     export APT_CONFIG
-    apt-get update -qq
+    quietly apt-get update -qq
     plan=$(apt-get -s install --no-install-recommends --no-upgrade --no-remove "$@")
     if ! echo "$plan" | grep -q '^0 upgraded, .* 0 to remove'; then
         echo "deps: refusing, since trixie would change the system:" >&2
         echo "$plan" >&2
         exit 1
     fi
-    apt-get install -y -qq --no-install-recommends --no-upgrade --no-remove "$@"
+    quietly apt-get install -y -qq --no-install-recommends --no-upgrade --no-remove "$@"
 }
 
 [ -x /usr/bin/apt-get ] || { echo "deps: this needs Debian's apt-get; the list is in $0" >&2; exit 1; }
@@ -61,15 +73,15 @@ first=$(missing $BOOKWORM "$@")
 second=$(missing $TRIXIE)
 [ -n "$first$second" ] || exit 0
 
-echo "deps: installing $first$second"
+echo "deps: installing Debian packages:" $first $second
 if [ "$(id -u)" -ne 0 ]; then
     command -v sudo >/dev/null || { echo "deps: run this as root, or install sudo" >&2; exit 1; }
     exec sudo sh "$0" "$@"
 fi
 export DEBIAN_FRONTEND=noninteractive
 if [ -n "$first" ]; then
-    apt-get update -qq
-    apt-get install -y -qq --no-install-recommends --no-upgrade --no-remove $first
+    quietly apt-get update -qq
+    quietly apt-get install -y -qq --no-install-recommends --no-upgrade --no-remove $first
 fi
 if [ -n "$second" ]; then
     from_trixie $second
