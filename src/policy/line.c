@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT */
+/* The waiting line of one group of models: tickets, admission, and the handing over of slots.
+ *
+ * Each model has one list of waiting tickets per class, ordered by first arrival. The next ticket for a freed
+ * slot is the first that can use it, over all models of the group: best class, then earliest arrival. Nobody
+ * waits who could use a free slot, therefore a newcomer that finds one takes it from nobody.
+ *
+ * Cost: admitting and releasing look at the targets of a model and at the heads of the lists. Only tickets
+ * that cannot use the freed slot (another upstream name of the wildcard model, or they have tried it) make
+ * the search longer. */
+#include "policy/line.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "policy/balance.h"
+#include "policy/slots.h"
+
+_Static_assert(LINE_TARGETS_MAX <= 64 && LINE_TARGETS_MAX <= BALANCE_PEERS_MAX,
+               "a set of targets is 64 bits");
+
+struct line_target {
+    int endpoint, tier;
+    bool fixed;                 /* it names its model, so that its counter is known */
+    int counter;                /* if fixed */
+    struct slots_range account; /* else: found by the ticket's upstream name */
+};
+
+struct line_model {
+    int model; /* index in config->models */
+    size_t targets_n, tiers_n;
+    struct line_target *targets; /* of all tiers, in order */
+    struct balance_peer *peers;  /* beside targets */
+    size_t *tier_end;            /* where each tier ends in targets */
+    struct list waiting[PRIORITY_N];
+    size_t waiting_n;
+};
+
+struct line {
+    const struct config *cfg;
+    struct slots slots;
+    struct line_model *models; /* ascending by model */
+    size_t models_n;
+    size_t waiting_n;   /* over all models */
+    size_t held_n;      /* tickets GRANTED or TAKEN */
+    size_t unlimited_n; /* of these, on no counter */
+};
+
+static struct ticket *ticket_at(const struct list *node)
+{
+    return CONTAINER_OF(node, struct ticket, node);
+}
+
+static void model_init(struct line *l, struct line_model *m, int model)
+{
+    const struct config_model *cm = &l->cfg->models[model];
+    size_t n = 0;
+
+    for (size_t i = 0; i < cm->tiers_n; i++)
+        n += cm->tiers[i].targets_n;
+    ASSERT(n > 0 && n <= LINE_TARGETS_MAX);
+    m->model = model;
+    m->tiers_n = cm->tiers_n;
+    m->targets = mem_zalloc(n * sizeof(*m->targets));
+    m->peers = mem_zalloc(n * sizeof(*m->peers));
+    m->tier_end = mem_zalloc(cm->tiers_n * sizeof(*m->tier_end));
+    for (int p = 0; p < PRIORITY_N; p++)
+        list_init(&m->waiting[p]);
+    for (size_t i = 0; i < cm->tiers_n; i++) {
+        for (size_t k = 0; k < cm->tiers[i].targets_n; k++) {
+            const struct config_target *ct = &cm->tiers[i].targets[k];
+            struct line_target *t = &m->targets[m->targets_n];
+            t->endpoint = ct->endpoint;
+            t->tier = (int)i;
+            t->account = slots_of_account(&l->slots, l->cfg, l->cfg->endpoints[ct->endpoint].account);
+            t->fixed = ct->model.p != NULL;
+            t->counter = t->fixed ? slots_find(&l->slots, t->account, ct->model) : SLOTS_UNLIMITED;
+            m->peers[m->targets_n++].weight = ct->weight > 0 ? ct->weight : 1;
+        }
+        m->tier_end[i] = m->targets_n;
+    }
+}
+
+struct line *line_new(const struct config *cfg, const int *models, size_t models_n)
+{
+    struct line *l = MEM_NEW(struct line);
+
+    l->cfg = cfg;
+    l->models_n = models_n;
+    l->models = mem_zalloc(models_n * sizeof(*l->models));
+    slots_init(&l->slots);
+    for (size_t i = 0; i < models_n; i++) {
+        ASSERT(models[i] >= 0 && (size_t)models[i] < cfg->models_n);
+        ASSERT(i == 0 || models[i] > models[i - 1]);
+        model_init(l, &l->models[i], models[i]);
+    }
+    return l;
+}
+
+void line_free(struct line **lp)
+{
+    struct line *l = *lp;
+
+    if (!l)
+        return;
+    ASSERT(l->waiting_n == 0 && l->held_n == 0);
+    for (size_t i = 0; i < l->models_n; i++) {
+        mem_free(l->models[i].targets);
+        mem_free(l->models[i].peers);
+        mem_free(l->models[i].tier_end);
+    }
+    slots_fini(&l->slots);
+    mem_free(l->models);
+    mem_free(l);
+    *lp = NULL;
+}
+
+void ticket_init(struct ticket *t)
+{
+    *t = (struct ticket){.model = -1, .priority = PRIORITY_NORMAL, .target = -1, .tier = -1, .endpoint = -1};
+    t->counter = SLOTS_UNLIMITED;
+    list_init(&t->node);
+}
+
+static struct line_model *model_of(const struct line *l, int model)
+{
+    size_t low = 0, high = l->models_n;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (l->models[mid].model < model)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    ASSERT(low < l->models_n && l->models[low].model == model);
+    return &l->models[low];
+}
+
+static int counter_of(const struct line *l, const struct line_target *target, const struct ticket *t)
+{
+    return target->fixed ? target->counter : slots_find(&l->slots, target->account, t->upstream);
+}
+
+static bool was_tried(const struct ticket *t, size_t target)
+{
+    return t->tried >> target & 1;
+}
+
+/* The untried targets with room between two places: bit 0 is the target at `from`. */
+static uint64_t usable_between(const struct line *l, const struct line_model *m, const struct ticket *t,
+                               size_t from, size_t to)
+{
+    uint64_t usable = 0;
+
+    for (size_t i = from; i < to; i++) {
+        if (!was_tried(t, i) && slots_has_room(&l->slots, counter_of(l, &m->targets[i], t)))
+            usable |= UINT64_C(1) << (i - from);
+    }
+    return usable;
+}
+
+/* Chooses a target and reserves its slot; false if every untried one is full. */
+static bool reserve(struct line *l, struct line_model *m, struct ticket *t)
+{
+    size_t from = 0;
+
+    for (size_t tier = 0; tier < m->tiers_n; from = m->tier_end[tier++]) {
+        size_t to = m->tier_end[tier];
+        int pick = balance_pick(m->peers + from, to - from, usable_between(l, m, t, from, to));
+        if (pick < 0)
+            continue;
+        t->target = (int)from + pick;
+        t->tier = (int)tier;
+        t->endpoint = m->targets[t->target].endpoint;
+        t->counter = counter_of(l, &m->targets[t->target], t);
+        slots_reserve(&l->slots, t->counter);
+        l->held_n++;
+        l->unlimited_n += t->counter == SLOTS_UNLIMITED;
+        return true;
+    }
+    return false;
+}
+
+static bool has_untried(const struct line_model *m, const struct ticket *t)
+{
+    uint64_t all = m->targets_n == 64 ? UINT64_MAX : (UINT64_C(1) << m->targets_n) - 1;
+    return (~t->tried & all) != 0;
+}
+
+/* Newcomers belong near the tail and retries near the head, so both ends move towards the place. Equals keep
+ * the order in which they asked. */
+static struct list *place_for(struct list *head, int64_t arrived_us)
+{
+    struct list *front = head->next, *back = head->prev;
+
+    while (front != head && back != head) {
+        if (ticket_at(front)->arrived_us > arrived_us)
+            return front;
+        if (ticket_at(back)->arrived_us <= arrived_us)
+            return back->next;
+        front = front->next;
+        back = back->prev;
+    }
+    return head;
+}
+
+static void enqueue(struct line *l, struct line_model *m, struct ticket *t)
+{
+    list_insert_before(place_for(&m->waiting[t->priority], t->arrived_us), &t->node);
+    t->state = TICKET_WAITING;
+    m->waiting_n++;
+    l->waiting_n++;
+}
+
+static void dequeue(struct line *l, struct ticket *t)
+{
+    list_remove(&t->node);
+    model_of(l, t->model)->waiting_n--;
+    l->waiting_n--;
+}
+
+enum line_verdict line_admit(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice)
+{
+    struct line_model *m = model_of(l, t->model);
+
+    (void)now_us;
+    (void)dice;
+    ASSERT(t->state == TICKET_FREE && (unsigned)t->priority < PRIORITY_N);
+    t->generation++;
+    if (reserve(l, m, t)) {
+        t->state = TICKET_TAKEN;
+        return LINE_TAKEN;
+    }
+    if (!has_untried(m, t))
+        return LINE_NONE;
+    if (m->waiting_n >= (size_t)l->cfg->opt.line_max)
+        return LINE_FULL;
+    enqueue(l, m, t);
+    return LINE_QUEUED;
+}
+
+void line_take(struct line *l, struct ticket *t)
+{
+    (void)l;
+    ASSERT(t->state == TICKET_GRANTED);
+    t->state = TICKET_TAKEN;
+}
+
+/* Whether any ticket of the model could use the counter: whole lists are passed over by it. */
+static bool model_uses(const struct line_model *m, int counter)
+{
+    for (size_t i = 0; i < m->targets_n; i++) {
+        const struct line_target *t = &m->targets[i];
+        if (t->fixed ? t->counter == counter
+                     : counter >= t->account.first && counter < t->account.first + t->account.n)
+            return true;
+    }
+    return false;
+}
+
+static bool ticket_uses(const struct line *l, const struct line_model *m, const struct ticket *t, int counter)
+{
+    for (size_t i = 0; i < m->targets_n; i++) {
+        if (!was_tried(t, i) && counter_of(l, &m->targets[i], t) == counter)
+            return true;
+    }
+    return false;
+}
+
+/* The earliest ticket of a class in one model's line that can use the counter and came before `best`, else
+ * `best`. */
+static struct ticket *earlier_in(const struct line *l, const struct line_model *m, enum priority p,
+                                 int counter, struct ticket *best)
+{
+    LIST_EACH (it, &m->waiting[p]) {
+        struct ticket *t = ticket_at(it);
+        if (best && t->arrived_us >= best->arrived_us)
+            return best;
+        if (ticket_uses(l, m, t, counter))
+            return t;
+    }
+    return best;
+}
+
+static struct ticket *next_for(const struct line *l, int counter)
+{
+    struct ticket *best = NULL;
+
+    for (int p = 0; p < PRIORITY_N && !best; p++) {
+        for (size_t i = 0; i < l->models_n; i++) {
+            const struct line_model *m = &l->models[i];
+            if (!list_empty(&m->waiting[p]) && model_uses(m, counter))
+                best = earlier_in(l, m, (enum priority)p, counter, best);
+        }
+    }
+    return best;
+}
+
+/* The counter has just got room: gives it to whom it belongs. */
+static void hand_over(struct line *l, int counter, struct list *grants)
+{
+    struct ticket *t;
+
+    while (l->waiting_n > 0 && slots_has_room(&l->slots, counter) && (t = next_for(l, counter))) {
+        dequeue(l, t);
+        bool reserved = reserve(l, model_of(l, t->model), t);
+        ASSERT(reserved && t->counter == counter); /* any other slot would have been its own before */
+        t->state = TICKET_GRANTED;
+        list_push_back(grants, &t->node);
+    }
+}
+
+void line_release(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice, struct list *grants)
+{
+    int counter = t->counter;
+
+    (void)now_us;
+    (void)dice;
+    ASSERT(t->state == TICKET_TAKEN || t->state == TICKET_GRANTED);
+    list_remove(&t->node); /* a grant that has not been posted yet */
+    t->state = TICKET_FREE;
+    t->target = t->tier = t->endpoint = -1;
+    t->counter = SLOTS_UNLIMITED;
+    l->held_n--;
+    slots_release(&l->slots, counter);
+    if (counter == SLOTS_UNLIMITED)
+        l->unlimited_n--; /* nobody waits for what has no limit */
+    else
+        hand_over(l, counter, grants);
+}
+
+void line_cancel(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice, struct list *grants)
+{
+    switch (t->state) {
+    case TICKET_FREE:
+        return;
+    case TICKET_WAITING:
+        dequeue(l, t);
+        t->state = TICKET_FREE;
+        return;
+    case TICKET_GRANTED:
+    case TICKET_TAKEN:
+        line_release(l, t, now_us, dice, grants);
+        return;
+    }
+}
+
+size_t line_depth(const struct line *l, int model)
+{
+    return model_of(l, model)->waiting_n;
+}
+
+size_t line_position(const struct line *l, const struct ticket *t)
+{
+    const struct line_model *m = model_of(l, t->model);
+    size_t place = 1;
+
+    ASSERT(t->state == TICKET_WAITING);
+    for (int p = 0; p < (int)t->priority; p++) {
+        LIST_EACH (it, &m->waiting[p])
+            place++;
+    }
+    for (const struct list *it = t->node.prev; it != &m->waiting[t->priority]; it = it->prev)
+        place++;
+    return place;
+}
+
+size_t line_used(const struct line *l)
+{
+    return l->held_n;
+}
+
+/* Asserts the order and the states in one list; returns its length. */
+static size_t check_list(const struct line *l, const struct line_model *m, enum priority p)
+{
+    int64_t last_us = INT64_MIN;
+    size_t n = 0;
+
+    LIST_EACH (it, &m->waiting[p]) {
+        const struct ticket *t = ticket_at(it);
+        ASSERT(it->next->prev == it && it->prev->next == it);
+        ASSERT(t->state == TICKET_WAITING && t->model == m->model && t->priority == p);
+        ASSERT(t->arrived_us >= last_us);
+        ASSERT(has_untried(m, t) && usable_between(l, m, t, 0, m->targets_n) == 0);
+        last_us = t->arrived_us;
+        n++;
+    }
+    return n;
+}
+
+void line_check(const struct line *l)
+{
+    size_t waiting_n = 0;
+
+    for (size_t i = 0; i < l->models_n; i++) {
+        const struct line_model *m = &l->models[i];
+        size_t n = 0;
+        for (int p = 0; p < PRIORITY_N; p++)
+            n += check_list(l, m, (enum priority)p);
+        ASSERT(n == m->waiting_n && n <= (size_t)l->cfg->opt.line_max);
+        waiting_n += n;
+    }
+    ASSERT(waiting_n == l->waiting_n);
+    slots_check(&l->slots);
+    ASSERT(slots_used(&l->slots) + l->unlimited_n == l->held_n);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* The waiting line and the slots of one group of models that share accounts or endpoints: admission and
+ * choice in one step. Pure: state, time and dice are arguments; the caller holds the group's lock.
+ *
+ * Ticket: FREE -> WAITING -> GRANTED -> TAKEN -> FREE, or FREE -> TAKEN at once when a slot is free. A
+ * release hands the slot to the next ticket that can use it before anyone else can see it free, so nobody
+ * barges.
+ *
+ * Invariants (line_check asserts them): used of a slot counter = tickets GRANTED or TAKEN on it, never above
+ * its limit; no ticket WAITING that could use a free slot; a WAITING ticket is in one model's line. */
+#ifndef POLICY_LINE_H
+#define POLICY_LINE_H
+
+#include "base/list.h"
+#include "base/rng.h"
+#include "config/config.h"
+#include "policy/outcome.h"
+
+#define LINE_TARGETS_MAX 64 /* targets of one model; config refuses more */
+
+enum ticket_state { TICKET_FREE, TICKET_WAITING, TICKET_GRANTED, TICKET_TAKEN };
+
+struct ticket {
+    struct list node; /* WAITING: in the model's line; just GRANTED: in the caller's list of grants */
+    enum ticket_state state;
+    uint32_t generation; /* counts the asks made with this ticket */
+    int model;           /* index in config->models */
+    enum priority priority;
+    int64_t arrived_us;    /* first arrival: a retry keeps its place */
+    uint64_t tried;        /* bit per target (counted over all tiers) that this flight has tried */
+    struct slice upstream; /* model name for targets that set none; borrowed, lives as long as the flight */
+    /* set while GRANTED or TAKEN: */
+    int target; /* index over all tiers of the model */
+    int tier;
+    int endpoint; /* index in config->endpoints */
+    int counter;  /* slot counter that was reserved, -1: none */
+};
+
+void ticket_init(struct ticket *t);
+
+struct line; /* one group */
+
+enum line_verdict {
+    LINE_TAKEN,  /* a slot is reserved; ticket->target says where */
+    LINE_QUEUED, /* in the line: a grant will come, or the owner cancels */
+    LINE_FULL,   /* the model's line is full */
+    LINE_NONE    /* every target of the model has been tried */
+};
+
+/* models: indices (in config->models) of this group. The config must outlive the line. */
+struct line *line_new(const struct config *cfg, const int *models, size_t models_n);
+void line_free(struct line **l);
+
+/* Asks for a slot; the ticket must be FREE with model, priority, arrived_us, tried, upstream set. The first
+ * tier that has an untried target with a free slot is used (spill to the next tier when this one is full);
+ * inside it a smooth weighted choice (nginx's smooth weighted round robin). When every untried target is
+ * full, it waits for all of them. */
+enum line_verdict line_admit(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice);
+
+/* GRANTED -> TAKEN: the owner has received the grant. */
+void line_take(struct line *l, struct ticket *t);
+
+/* TAKEN or GRANTED -> FREE: gives the slot back. Tickets that get it are moved, GRANTED, to `grants` (through
+ * ticket.node): the caller posts a message to the owner of each. */
+void line_release(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice, struct list *grants);
+
+/* Any state -> FREE. WAITING is unlinked; GRANTED or TAKEN is released. */
+void line_cancel(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice, struct list *grants);
+
+/* Tickets waiting for a model; place of a WAITING ticket (1 = next). */
+size_t line_depth(const struct line *l, int model);
+size_t line_position(const struct line *l, const struct ticket *t);
+
+/* Slots in use over the whole group: 0 when idle. */
+size_t line_used(const struct line *l);
+/* Asserts the invariants of the header comment. For tests and fuzzers. */
+void line_check(const struct line *l);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* How a call ended: one row of outcome.def; everything that reacts to failures reads that row. Pure. */
+#ifndef POLICY_OUTCOME_H
+#define POLICY_OUTCOME_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+enum outcome {
+#define OUTCOME(name, label, kind, breaker, slots, retry, cacheable, billed, err, doc) OUTCOME_##name,
+#include "policy/outcome.def"
+#undef OUTCOME
+    OUTCOME_N
+};
+
+enum outcome_kind { KIND_OK, KIND_BUSY, KIND_FAULT, KIND_CLIENT, KIND_CREDENTIAL, KIND_GONE };
+enum outcome_breaker { BREAKER_SUCCESS, BREAKER_FAILURE, BREAKER_NOTHING };
+enum outcome_slots { SLOTS_OK, SLOTS_FULL, SLOTS_NOTHING };
+enum outcome_retry { OUTCOME_ELSEWHERE, OUTCOME_NEVER };
+
+struct outcome_row {
+    const char *label; /* for metrics and logs */
+    enum outcome_kind kind;
+    enum outcome_breaker breaker;
+    enum outcome_slots slots;
+    enum outcome_retry retry;
+    bool cacheable, billed;
+    enum err err; /* what the client gets when this is final */
+};
+
+const struct outcome_row *outcome_row(enum outcome o);
+
+/* Where a call was when it failed. */
+enum call_phase {
+    PHASE_CONNECT, /* name, TCP, TLS */
+    PHASE_SEND,    /* request not yet sent whole, or no byte of an answer yet */
+    PHASE_HEAD,    /* some bytes of the answer's head, or the head, but no payload */
+    PHASE_BODY     /* after the first payload event */
+};
+
+/* The outcome of a call that ended without an HTTP answer, by internal error (ERR_EOF, ERR_RESET,
+ * ERR_REFUSED, ERR_DNS, ERR_TLS, ERR_TIMEOUT, ERR_MALFORMED, ERR_TOO_LARGE, ERR_CANCELLED, ERR_UPSTREAM_*)
+ * and phase. */
+enum outcome outcome_of_error(enum err e, enum call_phase phase);
+
+/* The outcome of an HTTP status other than 2xx. own_key: the credential was the client's (key: client). */
+enum outcome outcome_of_status(int status, bool client_key);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Admission across workers: a lock around each group of models (policy/line.h), and the messages that follow.
+ *
+ * Locking: one mutex per group; inside it only policy code and mailbox posts run (lock order: group, then
+ * mailbox). A grant is posted before the group's lock is released, so that a cancel on the owner's worker
+ * finds either a WAITING ticket or a GRANTED one whose message it can withdraw: no grant is ever delivered to
+ * a seat that was cancelled, and a seat's memory may be freed as soon as admission_leave returned. */
+#ifndef SHARED_ADMISSION_H
+#define SHARED_ADMISSION_H
+
+#include "config/config.h"
+#include "io/mailbox.h"
+#include "policy/line.h"
+
+struct admission;
+
+/* A flight's seat: its ticket and the message that brings a grant. Owned by the flight; embedded in it. */
+struct seat {
+    struct ticket ticket;
+    struct message message;
+    struct mailbox *box;                 /* of the owner's worker */
+    void (*on_grant)(struct seat *seat); /* runs on the owner's worker; the ticket is TAKEN */
+    struct admission *admission;
+};
+
+/* Groups the models of a snapshot by shared accounts and endpoints. Keeps a reference to the config. */
+struct admission *admission_new(struct config *cfg);
+void admission_free(struct admission **a);
+
+void seat_init(struct seat *s, struct admission *a, struct mailbox *box, void (*on_grant)(struct seat *));
+
+/* Thread: the seat's worker for all three. */
+enum line_verdict admission_enter(struct seat *s, int64_t now_us, struct rng *dice);
+/* Gives back whatever the seat holds: a slot, a place, a grant under way. Idempotent. */
+void admission_leave(struct seat *s, int64_t now_us, struct rng *dice);
+size_t admission_position(const struct seat *s); /* 1 = next; 0: not waiting */
+
+/* Thread: any. */
+size_t admission_depth(struct admission *a, int model);
+size_t admission_used(struct admission *a); /* slots and places in use over all groups; 0 when idle */
+
+#endif
