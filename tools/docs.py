@@ -91,10 +91,10 @@ class Table:
                     args[-1].append((kind, piece))
         if depth:
             raise TableError(self.name, start, f'{self.macro}( is never closed')
-        if not self.columns:
-            raise TableError(self.name, 1, 'no comment names the columns ("columns: a, b, c")')
 
     def add(self, values, line, section):
+        if not self.columns:
+            raise TableError(self.name, 1, 'no comment names the columns ("columns: a, b, c")')
         if len(values) != len(self.columns):
             raise TableError(self.name, line, f'{len(values)} values for {len(self.columns)} columns')
         row = Row(zip(self.columns, values))

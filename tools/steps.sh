@@ -17,6 +17,7 @@ tally() {
     /\(Wstat: .* Tests: [0-9]+ Failed: [0-9]+\)/ { # prove, for each program that was not fine
         n = $0
         sub(/.*Failed: /, "", n)
+        n += 0
         passed -= n
         failed += n > 0 ? n : 1
     }

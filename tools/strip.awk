@@ -2,6 +2,10 @@
 # Prints "file TAB line TAB code" for every line of C that is left when comments go and the insides of string
 # and character literals are blanked, so that the checkers that read it see code and nothing else. #include
 # lines keep their names. Used by layers.sh and style.sh.
+BEGIN {
+    comment = "/[*/]"
+    comment_or_literal = "/[*/]|[\"']"
+}
 FNR == 1 {
     in_comment = 0
 }
@@ -19,7 +23,7 @@ FNR == 1 {
             out = out " "
             continue
         }
-        if (!match(line, keep ? /\/[*\/]/ : /\/[*\/]|["']/)) {
+        if (!match(line, keep ? comment : comment_or_literal)) {
             out = out line
             break
         }
