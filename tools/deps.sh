@@ -5,7 +5,8 @@
 # Everything comes from the machine's own Debian sources, but for two leaf libraries that bookworm does not
 # have: they come from trixie through a private apt configuration that is thrown away afterwards, so that no
 # later `apt-get install` can take anything from there. Both steps refuse to upgrade or remove what is there.
-# Run as root, or as somebody who may use sudo. `deps.sh PACKAGE...` installs more bookworm packages as well.
+# Run as root, or as somebody who may use sudo.
+# usage: deps.sh [PACKAGE...] installs further packages as well; deps.sh --mirror only prints apt's mirror.
 set -eu
 
 BOOKWORM="build-essential pkg-config libc-ares-dev libnghttp2-dev libssl-dev libsqlite3-dev librabbitmq-dev
@@ -33,14 +34,16 @@ quietly() {
 }
 
 # The address of the Debian mirror that this machine uses already; no host is named here.
+# apt knows a source's origin only once it has its lists; before that the first bookworm source is taken.
 debian_mirror() {
-    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' |
-        head -n 1
+    {
+        apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian'
+        apt-get update --print-uris | sed -n "s#^'\(.*\)/dists/bookworm/.*#\1#p"
+    } | head -n 1
 }
 
 from_trixie() {
     mirror=$(debian_mirror)
-    [ -n "$mirror" ] || { quietly apt-get update -qq; mirror=$(debian_mirror); }
     [ -n "$mirror" ] || { echo "deps: found no Debian mirror among apt's sources" >&2; exit 1; }
     d=$(mktemp -d)
     trap 'rm -rf "$d"' EXIT
@@ -69,6 +72,7 @@ C
 }
 
 [ -x /usr/bin/apt-get ] || { echo "deps: this needs Debian's apt-get; the list is in $0" >&2; exit 1; }
+[ "${1:-}" != --mirror ] || { debian_mirror; exit; }
 first=$(missing $BOOKWORM "$@")
 second=$(missing $TRIXIE)
 [ -n "$first$second" ] || exit 0

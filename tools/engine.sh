@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Fetches a real engine for the tests: Debian sid's llama.cpp with sid's own libc, unpacked into a folder.
-# usage: engine.sh [DIR]; afterwards DIR/llama TOOL ARGS... runs a tool, for instance `DIR/llama llama-server -m FILE`.
+# usage: engine.sh [DIR]; afterwards `DIR/llama llama-server -m FILE` runs the server.
 #
-# It installs nothing and needs no root: apt works on private lists and states inside DIR, the packages are only
-# unpacked, and the tools run with the loader that came with them. Needs 13 MB of packages and 53 MB of disk.
+# It installs nothing and needs no root: apt works on private lists and states inside DIR, the packages are
+# only unpacked, and the tools run with the loader that came with them. It downloads 13 MB; 53 MB on disk.
 # sid moves, so a package can be missing for a day: the caller has to be able to go on without the engine.
 set -eu
 mkdir -p "${1:-build/engine}"
@@ -14,8 +14,7 @@ packages="libc6 libgcc-s1 libgomp1 libstdc++6 libssl3t64 zlib1g libzstd1 libggml
 [ -x "$d/llama" ] && "$d/llama" llama-server --version >/dev/null 2>&1 && exit 0
 
 [ "$(dpkg --print-architecture)" = amd64 ] || { echo "engine: only for amd64" >&2; exit 1; }
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' |
-    head -n 1)
+mirror=$("$(dirname "$0")/deps.sh" --mirror)
 [ -n "$mirror" ] || { echo "engine: found no Debian mirror among apt's sources" >&2; exit 1; }
 echo "engine: fetching Debian sid's llama.cpp into ${1:-build/engine}"
 rm -rf "$d/apt" "$d/root"
@@ -33,15 +32,22 @@ Dir::State::Lists "$d/apt/lists";
 Dir::State::status "$d/apt/status";
 Dir::Cache "$d/apt/cache";
 APT::Sandbox::User "$(id -un)";
+Acquire::Check-Valid-Until "false"; # a mirror that lags behind still holds one consistent, signed set
 C
-(cd "$d/apt" && APT_CONFIG=$d/apt/conf && export APT_CONFIG && apt-get update -qq && apt-get download -qq $packages)
+(
+    cd "$d/apt"
+    APT_CONFIG=$d/apt/conf
+    export APT_CONFIG
+    apt-get update -qq
+    apt-get download -qq $packages
+)
 for f in "$d"/apt/*.deb; do
     dpkg -x "$f" "$d/root"
 done
 rm -rf "$d/apt"
 
-# ggml looks for its CPU backends in the system's folder only, so the wrapper names the one that fits this CPU;
-# the library path needs the llama folder too.
+# ggml looks for its CPU backends in the system's folder only, so the wrapper names the one that fits this
+# CPU; the library path needs the llama folder too.
 cat > "$d/llama" <<'C'
 #!/bin/sh
 # llama TOOL ARGS...: runs a tool from the folder beside this file with that folder's own loader and libc.

@@ -3,13 +3,15 @@
 """Writes a small language model with synthetic weights, for tests against a real engine.
 
     mkgguf.py tiny.gguf                  2 layers, 227 KB: speaks printable ASCII and stops by itself
-    mkgguf.py --preset 0.5b big.gguf     1 GB of random weights: slow enough to be cancelled (12 to 50 tokens/s)
+    mkgguf.py --preset 0.5b big.gguf     1 GB of random weights: slow enough to be cancelled
 
-The file is GGUF version 3 with the llama architecture; the same seed gives the same bytes. Two things are not obvious:
+The file is GGUF version 3 with the llama architecture; the same seed gives the same bytes. Two things are not
+obvious:
 
-* Random weights speak random bytes, which are broken UTF-8, which a server holds back, so that streams look stuck.
-  The tiny model therefore keeps dimension 0 of the residual stream constant (no layer writes it) and uses it as a
-  bias per token: letters and spaces are likely, the end of the turn a little more so, everything else never comes.
+* Random weights speak random bytes, which are broken UTF-8, which a server holds back, so that streams look
+  stuck. The tiny model therefore keeps dimension 0 of the residual stream constant (no layer writes it) and
+  uses it as a bias per token: letters and spaces are likely, the end of the turn a little more so, everything
+  else never comes.
 * Random bits make a valid half float only if the exponent is masked; else there are infinities and NaNs.
 """
 import argparse
@@ -27,8 +29,9 @@ PRESETS = {  # width, layers, heads, key/value heads, feed-forward width, least 
 }
 WORDS = (' the', ' and', ' is', ' of', ' to', ' in', ' it', 'er', 'on', 'an', 'en', 'ing', 'ed')
 SPECIAL = ('<|bos|>', '<|eos|>', '<|im_start|>', '<|im_end|>', '<|pad|>')
-TEMPLATE = ("{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}"
-            "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
+TEMPLATE = ("{% for m in messages %}"
+            "{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
+            "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
 
 
 def string(text):
@@ -77,7 +80,7 @@ class Vocabulary:
 
 
 class Tensors:
-    """What the file will hold: (name, dimensions with the fastest first, type, function giving the bytes in pieces)."""
+    """What the file will hold: name, dimensions (fastest first), type, function that gives its bytes."""
     def __init__(self, seed):
         n = 1 << 20     # one block of random half floats, reused from shifting offsets
         self.dice = random.Random(seed)
@@ -196,7 +199,8 @@ def write(path, meta, tensors):
             size *= n
         offset += size + len(padding(size))
     head = b'GGUF' + struct.pack('<IQQ', 3, len(tensors), len(meta))
-    head += b''.join(string(name) + struct.pack('<I', kind) + value(kind, v) for name, kind, v in meta) + infos
+    head += b''.join(string(name) + struct.pack('<I', kind) + value(kind, v) for name, kind, v in meta)
+    head += infos
     with open(path, 'wb') as out:
         out.write(head + padding(len(head)))
         for _, _, _, pieces in tensors:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Sourced by ./test and .ci/run: runs steps, adds up what prove and pytest counted, prints one line at the end.
-# A step that fails without naming a failed test (it did not compile, it hung, a program crashed) counts as one.
+# Sourced by ./test and .ci/run: runs steps, adds up what prove and pytest counted, prints the sum.
+# A step that fails without naming a failed test (it did not compile, it hung) counts as one failure.
 
 steps_log=$(mktemp)
 trap 'rm -f "$steps_log"' EXIT
@@ -41,7 +41,7 @@ step() {
     read -r p f s < <(tally "$steps_log")
     [ $rc -ne 124 ] || echo "$name: not done after $limit s"
     if [ $rc -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
-    if [ $rc -eq 0 ] && [ $((p + f)) -eq 0 ]; then p=1; fi # a step that only succeeds or fails, such as a build
+    if [ $rc -eq 0 ] && [ $((p + f)) -eq 0 ]; then p=1; fi # a build, say: no tests in it
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     [ "$f" -eq 0 ] || broken="$broken $name;"
     printf '== %s: %d passed, %d failed, %d skipped, %d s\n' "$name" "$p" "$f" "$s" $((SECONDS - started))

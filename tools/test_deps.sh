@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs what the tests need besides the build: Debian packages, the official SDKs, a real engine.
-# usage: test_deps.sh [--check] [--bench]; --check adds the tools of `make check`, --bench the peers of `make bench`.
+# usage: test_deps.sh [--check] [--bench]
+# --check adds the tools of `make check`, --bench the peers of `make bench`.
 #
-# Idempotent. SDKs and engine live under build/ and tests/integration/node/node_modules, not in the system. When a
-# registry cannot be reached, this says so and goes on: the tests that need what is missing skip and say so too.
+# Idempotent. SDKs and engine live under build/ and tests/integration/node/node_modules, not in the system.
+# When a registry cannot be reached, this says so and goes on: the tests that need it skip and say so too.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -25,7 +26,7 @@ loudly() {
     printf '\n*** %s\n*** The tests that need it will be skipped.\n\n' "$1" >&2
 }
 
-# Python: a virtual environment that sees Debian's pytest; the copy of the list inside it says that it is complete.
+# Python: a virtual environment that sees Debian's pytest; a copy of the list inside says that it is complete.
 list=tests/requirements.txt
 venv=build/venv
 if ! cmp -s $list $venv/installed.txt; then
