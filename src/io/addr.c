@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* Socket addresses: text to value and back. */
+#include "io/addr.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+
+#define HOST_BYTES (INET6_ADDRSTRLEN + 1)
+
+static struct sockaddr_in *in4(struct addr *a)
+{
+    return (struct sockaddr_in *)&a->ss;
+}
+
+static struct sockaddr_in6 *in6(struct addr *a)
+{
+    return (struct sockaddr_in6 *)&a->ss;
+}
+
+static const struct sockaddr_in *in4_const(const struct addr *a)
+{
+    return (const struct sockaddr_in *)&a->ss;
+}
+
+static const struct sockaddr_in6 *in6_const(const struct addr *a)
+{
+    return (const struct sockaddr_in6 *)&a->ss;
+}
+
+bool addr_of_ip(struct slice host, uint16_t port, struct addr *out)
+{
+    char text[HOST_BYTES];
+    bool bracketed = host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']';
+
+    memset(out, 0, sizeof *out);
+    if (bracketed)
+        host = (struct slice){host.p + 1, host.n - 2};
+    if (host.n == 0 || host.n >= sizeof text || memchr(host.p, '\0', host.n) != NULL)
+        return false;
+    memcpy(text, host.p, host.n);
+    text[host.n] = '\0';
+    if (!bracketed && inet_pton(AF_INET, text, &in4(out)->sin_addr) == 1) {
+        in4(out)->sin_family = AF_INET;
+        in4(out)->sin_port = htons(port);
+        out->n = sizeof(struct sockaddr_in);
+        return true;
+    }
+    if (inet_pton(AF_INET6, text, &in6(out)->sin6_addr) == 1) {
+        in6(out)->sin6_family = AF_INET6;
+        in6(out)->sin6_port = htons(port);
+        out->n = sizeof(struct sockaddr_in6);
+        return true;
+    }
+    memset(out, 0, sizeof *out);
+    return false;
+}
+
+enum err addr_parse(struct slice text, struct addr *out)
+{
+    size_t colon = text.n;
+    struct slice host;
+    uint64_t port;
+
+    memset(out, 0, sizeof *out);
+    while (colon > 0 && text.p[colon - 1] != ':')
+        colon--;
+    if (colon == 0)
+        return ERR_MALFORMED;
+    host = (struct slice){text.p, colon - 1};
+    if (!slice_to_u64(slice_from(text, colon), UINT16_MAX, &port))
+        return ERR_MALFORMED;
+    if (host.n == 0 || slice_eq(host, SLICE("*")))
+        host = SLICE("0.0.0.0");
+    else if (host.p[0] != '[' && memchr(host.p, ':', host.n) != NULL)
+        return ERR_MALFORMED; /* an IPv6 address needs its brackets: "::1:80" could mean two things */
+    return addr_of_ip(host, (uint16_t)port, out) ? ERR_OK : ERR_MALFORMED;
+}
+
+bool addr_is_loopback(const struct addr *a)
+{
+    const struct in6_addr *six = &in6_const(a)->sin6_addr;
+
+    if (a->ss.ss_family == AF_INET)
+        return ntohl(in4_const(a)->sin_addr.s_addr) >> 24 == 127;
+    if (a->ss.ss_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127);
+    return false;
+}
+
+uint16_t addr_port(const struct addr *a)
+{
+    if (a->ss.ss_family == AF_INET)
+        return ntohs(in4_const(a)->sin_port);
+    if (a->ss.ss_family == AF_INET6)
+        return ntohs(in6_const(a)->sin6_port);
+    return 0;
+}
+
+void addr_set_port(struct addr *a, uint16_t port)
+{
+    if (a->ss.ss_family == AF_INET)
+        in4(a)->sin_port = htons(port);
+    else if (a->ss.ss_family == AF_INET6)
+        in6(a)->sin6_port = htons(port);
+}
+
+bool addr_eq(const struct addr *a, const struct addr *b)
+{
+    if (a->ss.ss_family != b->ss.ss_family || addr_port(a) != addr_port(b))
+        return false;
+    if (a->ss.ss_family == AF_INET)
+        return in4_const(a)->sin_addr.s_addr == in4_const(b)->sin_addr.s_addr;
+    if (a->ss.ss_family == AF_INET6)
+        return IN6_ARE_ADDR_EQUAL(&in6_const(a)->sin6_addr, &in6_const(b)->sin6_addr) &&
+               in6_const(a)->sin6_scope_id == in6_const(b)->sin6_scope_id;
+    return false;
+}
+
+void addr_format(const struct addr *a, char *out, size_t n)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+
+    if (a->ss.ss_family == AF_INET && inet_ntop(AF_INET, &in4_const(a)->sin_addr, host, sizeof host))
+        snprintf(out, n, "%s:%u", host, (unsigned)addr_port(a));
+    else if (a->ss.ss_family == AF_INET6 && inet_ntop(AF_INET6, &in6_const(a)->sin6_addr, host, sizeof host))
+        snprintf(out, n, "[%s]:%u", host, (unsigned)addr_port(a));
+    else
+        snprintf(out, n, "unknown");
+}
