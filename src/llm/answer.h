@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* Reads answers of chat completion calls: one streamed event or one whole body at a time. */
+#ifndef LLM_ANSWER_H
+#define LLM_ANSWER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "llm/dialect.h"
+
+struct usage {
+    int64_t prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens;
+    bool known;
+};
+
+enum event_kind {
+    EVENT_PAYLOAD,  /* carries a part of the answer: content, reasoning, tool call, role, finish, ... */
+    EVENT_USAGE,    /* usage alone: empty choices */
+    EVENT_DONE,     /* [DONE] */
+    EVENT_ERROR,    /* an error object inside the stream */
+    EVENT_BUSY,     /* finish_reason that says the server gave up (dialect's failed_finish) */
+    EVENT_MALFORMED /* not JSON, or not an object */
+};
+
+struct event {
+    enum event_kind kind;
+    bool has_text;     /* a delta with non-empty content, reasoning, refusal or a tool call */
+    bool finished;     /* some choice has a non-null finish_reason */
+    bool plain_stop;   /* finished, and every finish_reason is "stop": nothing but an end */
+    bool has_usage;    /* a usage object that is not null stands in it */
+    bool usage_member; /* a "usage" member stands in it, null or not */
+    struct usage usage;
+    int error_status;     /* EVENT_ERROR: a number 400..599 in error.code/status, else 0 */
+    char error_text[160]; /* EVENT_ERROR: its message, cut, made printable; "" if it has none */
+};
+
+/* Looks at the data of one SSE event (its `data:` lines joined). Costs one parse, no heap for small
+ * events. */
+void answer_event(const struct dialect *d, struct slice data, struct json_pool *pool, struct event *out);
+
+/* Rewrites the data of an event without its top-level "usage" member (any number of them): the client did
+ * not ask for it. Returns the new data: a slice of `data` itself when nothing had to go, else bytes in the
+ * arena. */
+struct slice answer_strip_usage(struct slice data, struct arena *arena);
+
+/* The verdict on a whole plain answer. */
+struct answer {
+    enum err err; /* ERR_OK; ERR_UPSTREAM_MALFORMED, _EMPTY, _BUSY (failed_finish), _ERROR (error in a 200) */
+    struct usage usage;
+    size_t skip; /* white space and blank lines before the JSON: not passed on */
+};
+
+/* `body` is the complete body of a 2xx answer. */
+void answer_body(const struct dialect *d, struct slice body, struct json_pool *pool, struct answer *out);
+
+/* The provider's own words for a non-2xx answer: its error.message (OpenAI form, flat form, bare JSON
+ * string), cut to 300 bytes and made printable, in the arena; SLICE_NONE when there is none. `param` and
+ * `code` likewise. */
+struct slice answer_error_text(struct slice body, struct json_pool *pool, struct arena *arena,
+                               struct slice *param, struct slice *code);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* A chat completion request: what the gateway needs to know of it, and how it is rewritten for an
+ * endpoint. */
+#ifndef LLM_CHAT_H
+#define LLM_CHAT_H
+
+#include <sys/uio.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "llm/dialect.h"
+
+struct chat {
+    struct slice body;  /* borrowed: the client's own bytes */
+    struct slice model; /* unescaped, in the arena */
+    bool stream;
+    bool include_usage; /* the client asked for stream_options.include_usage */
+    bool has_tools;
+    bool doubled; /* model, stream or stream_options stands in it more than once */
+    int n;        /* choices asked for; 1 when absent */
+};
+
+/* Parses `body` once. ERR_BAD_JSON, ERR_BAD_FIELD or ERR_MODEL_MISSING with one sentence in *why (in the
+ * arena) and the name of the offending field in *param (may be NULL). The document itself is not kept.
+ * `messages` must be a non-empty array, `model` a string of 1..256 bytes, `stream` a bool or null,
+ * `stream_options` an object or null. */
+enum err chat_parse(struct slice body, struct json_pool *pool, struct arena *arena, struct chat *out,
+                    const char **why, const char **param);
+
+/* A member to write: replaces every top-level member of that name, or is added. */
+struct chat_set {
+    struct slice name; /* plain ASCII, needs no escaping */
+    struct slice json;
+};
+
+struct chat_edit {
+    struct slice model;          /* name for the endpoint */
+    const struct chat_set *sets; /* of the alias */
+    size_t sets_n;
+    bool ask_usage; /* streaming: write stream_options.include_usage = true, keeping its other members */
+};
+
+#define CHAT_PIECES_MAX 32
+
+/* A body with several members of one name is read as Python and JavaScript read it (the last counts), but
+ * an upstream may read it differently, and so be given a model that was never checked. Hence of model,
+ * stream and stream_options only the one that was read is passed on, and no member whose name differs from
+ * "model" in case alone. These three cannot be changed by an alias's sets.
+ *
+ * The body for the endpoint as pieces of the client's bytes and of the arena, in order; at most `max`
+ * pieces (when the edits would need more, the result is copied into one piece in the arena). Returns their
+ * number; the sum of the lengths in *total. Unknown members pass byte for byte; nothing is re-serialised. */
+size_t chat_rewrite(const struct chat *c, const struct chat_edit *edit, struct arena *arena,
+                    struct slice *pieces, size_t max, size_t *total);
+
+#endif
