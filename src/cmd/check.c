@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* tidegate check [FILE]: the configuration reader with its findings printed; nothing is opened, bound or
+ * called. */
+#include "cmd/check.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "config/config.h"
+
+#define DEFAULT_FILE "tidegate.yaml"
+
+static const char usage[] =
+    "usage: tidegate check [FILE]\n"
+    "\n"
+    "Reads FILE (default " DEFAULT_FILE "; - is standard input). Mistakes go to standard error as\n"
+    "FILE:LINE:COL: error: ...; of a good file, what each model resolves to is printed.\n"
+    "\n"
+    "exit code: 0 the file is good, 1 it is not, 2 wrong usage\n";
+
+static int check(const char *path)
+{
+    struct config_report report;
+    struct config *config;
+    enum err err = config_load(path, &config_env_process, &config, &report);
+    bool written;
+    char *text;
+
+    fputs(report.text, stderr);
+    if (err) {
+        fprintf(stderr, "%d error%s, %d warning%s\n", report.errors_n, report.errors_n == 1 ? "" : "s",
+                report.warnings_n, report.warnings_n == 1 ? "" : "s");
+        return 1;
+    }
+    text = config_describe(config);
+    written = fputs(text, stdout) >= 0 && fflush(stdout) == 0;
+    mem_free(text);
+    config_unref(&config);
+    return written ? 0 : 1;
+}
+
+int check_main(int argc, char **argv)
+{
+    const char *path = NULL;
+    bool options = true;
+
+    for (int i = 1; i < argc; i++) {
+        if (options && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)) {
+            fputs(usage, stdout);
+            return 0;
+        }
+        if (options && strcmp(argv[i], "--") == 0) {
+            options = false;
+        } else if (path || (options && argv[i][0] == '-' && argv[i][1])) {
+            fprintf(stderr, "tidegate check: %s is not understood\n%s", argv[i], usage);
+            return 2;
+        } else {
+            path = argv[i];
+        }
+    }
+    return check(path ? path : DEFAULT_FILE);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* The configuration as the program uses it: one immutable, reference-counted snapshot, resolved and
+ * validated.
+ *
+ * Everything in it lives in the snapshot's own arena. Names are resolved to indices when it is built, so
+ * that the request path never searches for an endpoint or account by name. */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/slice.h"
+
+enum provider { PROVIDER_OPENAI, PROVIDER_DEEPSEEK, PROVIDER_N };
+
+enum priority { PRIORITY_CRITICAL, PRIORITY_HIGH, PRIORITY_NORMAL, PRIORITY_BULK, PRIORITY_N };
+
+enum key_mode {
+    KEY_NONE,   /* calls carry no credential */
+    KEY_CLIENT, /* the client's own Authorization goes up */
+    KEY_OWN     /* the endpoint's secret */
+};
+
+/* A client's key. */
+struct config_key {
+    const char *name;
+    struct slice secret;
+    const char
+        *secret_from; /* where the secret was read, for messages: "${WEB_KEY}", "file /run/secrets/web" */
+    enum priority priority; /* the best class that requests with this key may have */
+    const int *models;      /* indices of allowed models; models_n 0: all */
+    size_t models_n;
+};
+
+struct config_slots {
+    struct slice model; /* upstream model name; "*": any */
+    int n;
+};
+
+struct config_account {
+    const char *name;
+    const struct config_slots *slots;
+    size_t slots_n;
+};
+
+struct config_endpoint {
+    const char *name;
+    enum provider provider;
+    struct slice url; /* as written, for messages */
+    bool tls;
+    const char *host; /* without brackets */
+    uint16_t port;
+    struct slice base_path; /* "" or "/v1": no slash at the end */
+    struct slice authority; /* Host header: "api.deepseek.com" or "127.0.0.1:9101" */
+    enum key_mode key_mode;
+    struct slice secret;     /* KEY_OWN */
+    const char *secret_from; /* KEY_OWN: where the secret was read, for messages */
+    int account;             /* index or -1 */
+    const char *region;      /* or NULL */
+    const char *ca_file;     /* PEM, or NULL for the system's */
+};
+
+/* One entry of a tier. */
+struct config_target {
+    int endpoint;
+    int weight;         /* 1..1000000; 0: not given (every entry of the tier counts the same) */
+    struct slice model; /* name sent upstream; p NULL: the one that the client named (after alias) */
+};
+
+struct config_tier {
+    const struct config_target *targets;
+    size_t targets_n;
+};
+
+/* A member that an alias writes into the request body: name and JSON text. */
+struct config_set {
+    struct slice name;
+    struct slice json;
+    bool from_env; /* holds a value of the environment: not to be shown */
+};
+
+struct config_alias {
+    struct slice name;
+    const struct config_set *sets;
+    size_t sets_n;
+};
+
+struct config_model {
+    struct slice name; /* "*": every name that is not listed */
+    const struct config_alias *aliases;
+    size_t aliases_n;
+    const struct config_tier *tiers;
+    size_t tiers_n;
+    int64_t deadline_us;    /* for this model, or timeouts.deadline */
+    int64_t spill_after_us; /* CLOCK_NEVER_US: not given */
+};
+
+/* Options with a default: one field per row of options.def, by its section ("" is the top level). */
+struct config_options {
+#define OPT(path, field, kind, dflt, min, max, doc) int64_t field;
+#include "config/options.def"
+#undef OPT
+};
+
+struct config {
+    const char *file; /* where it came from, for messages */
+    const char *const *listen;
+    size_t listen_n;
+    const char *admin;      /* or NULL */
+    const char *metrics;    /* or NULL */
+    int workers;            /* resolved: at least 1 */
+    const char *access_log; /* "stdout", "off" or a path */
+    const char *log_level;
+    struct config_options opt;
+    const struct config_key *keys;
+    size_t keys_n;
+    const struct config_account *accounts;
+    size_t accounts_n;
+    const struct config_endpoint *endpoints;
+    size_t endpoints_n;
+    const struct config_model *models;
+    size_t models_n;
+    int wildcard; /* index of "*" in models, or -1 */
+};
+
+/* Where and why a configuration was refused, ready to print: "FILE:LINE:COL: error: ..." lines. */
+struct config_report {
+    char text[4096]; /* all findings, a line each, in the order of the file; cut at a line's end */
+    int errors_n, warnings_n;
+};
+
+/* How ${NAME} and files are read: values for tests, the process's own in production. */
+struct config_env {
+    const char *(*get)(void *ud, const char *name); /* NULL: not set */
+    void *ud;
+};
+
+/* The process's own environment. */
+extern const struct config_env config_env_process;
+
+/* Reads, checks and resolves. On ERR_CONFIG *out is NULL and the report says why; warnings may come with
+ * ERR_OK. `name` stands in messages. The result has one reference. */
+enum err config_parse(struct slice yaml, const char *name, const struct config_env *env, struct config **out,
+                      struct config_report *report);
+/* The file at `path`; "-" reads standard input. */
+enum err config_load(const char *path, const struct config_env *env, struct config **out,
+                     struct config_report *report);
+/* A configuration from DEEPSEEK_API_KEY, OPENAI_API_KEY and OPENAI_BASE_URL, or (*out NULL, ERR_OK) with
+ * none set. *yaml_out (may be NULL) gets a heap copy of the equivalent file with secrets as ${NAME}, to
+ * print and to start from. */
+enum err config_from_env(const struct config_env *env, struct config **out, char **yaml_out,
+                         struct config_report *report);
+/* The configuration that uses our own simulator at `sim_addr` as the provider; same yaml_out. */
+enum err config_for_sim(const char *sim_addr, struct config **out, char **yaml_out,
+                        struct config_report *report);
+
+void config_ref(struct config *c);    /* Thread: any */
+void config_unref(struct config **c); /* Thread: any; wipes secrets with the last reference */
+
+/* What a client's model name resolves to. */
+struct config_match {
+    int model;                        /* index, or -1: no such model */
+    const struct config_alias *alias; /* or NULL */
+    struct slice upstream; /* name for targets that set none: the client's own for "*", else the model's */
+};
+struct config_match config_find_model(const struct config *c, struct slice name);
+
+/* Table names. */
+const char *config_provider_name(enum provider p);
+const char *config_priority_name(enum priority p);
+bool config_priority_parse(struct slice s, enum priority *out);
+
+/* What `tidegate check` prints: every model, its aliases, tiers, endpoints, with secrets redacted. Heap
+ * text. */
+char *config_describe(const struct config *c);
+
+#endif

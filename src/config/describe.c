@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* A configuration in words: what `tidegate check` shows. Secrets are named by where they come from, never
+ * shown. */
+#include "config/config.h"
+
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "config/options.h"
+
+#define TEXT_MAX ((size_t)64 << 20)
+
+/* Past TEXT_MAX the text is simply cut: a person reads it. */
+#define SAY(out, ...) ((void)buf_printf((out), __VA_ARGS__))
+
+static void say_listeners(const struct config *c, struct buf *out)
+{
+    for (size_t i = 0; i < c->listen_n; i++)
+        SAY(out, "%-11s %s%s\n", "listen", c->listen[i],
+            c->keys_n == 0 ? " (no keys: whoever reaches it may call)" : "");
+    if (c->admin)
+        SAY(out, "%-11s %s\n", "admin", c->admin);
+    if (c->metrics)
+        SAY(out, "%-11s %s\n", "metrics", c->metrics);
+    SAY(out, "%-11s %d\n%-11s %s\n%-11s %s\n", "workers", c->workers, "access_log", c->access_log,
+        "log_level", c->log_level);
+}
+
+/* Options that differ from their default: the others are in the manual. */
+static void say_options(const struct config *c, struct buf *out)
+{
+    const struct option *rows;
+    size_t n;
+
+    rows = options_table(&n);
+    for (size_t i = 0; i < n; i++) {
+        int64_t value = options_get(&c->opt, &rows[i]);
+        char now[32], dflt[32];
+
+        if (value != rows[i].dflt)
+            SAY(out, "%s = %s (default %s)\n", rows[i].path, options_print(&rows[i], value, now),
+                options_print(&rows[i], rows[i].dflt, dflt));
+    }
+}
+
+static void say_keys(const struct config *c, struct buf *out)
+{
+    for (size_t i = 0; i < c->keys_n; i++) {
+        const struct config_key *k = &c->keys[i];
+
+        SAY(out, "key %s: priority %s, from %s, ", k->name, config_priority_name(k->priority),
+            k->secret_from);
+        if (k->models_n == 0)
+            SAY(out, "every model");
+        for (size_t j = 0; j < k->models_n; j++)
+            SAY(out, "%s%.*s", j > 0 ? ", " : "models ", SLICE_ARG(c->models[k->models[j]].name));
+        SAY(out, "\n");
+    }
+}
+
+static void say_alias(const struct config_alias *a, struct buf *out)
+{
+    SAY(out, "  alias %.*s", SLICE_ARG(a->name));
+    for (size_t i = 0; i < a->sets_n; i++) {
+        const struct config_set *set = &a->sets[i];
+
+        SAY(out, "%s %.*s = %.*s", i > 0 ? "," : " sets", SLICE_ARG(set->name),
+            SLICE_ARG(set->from_env ? SLICE("(from the environment)") : set->json));
+    }
+    SAY(out, "\n");
+}
+
+/* Slots that calls of that upstream model share on the account, 0 for no limit. */
+static int slots_for(const struct config_account *a, struct slice model)
+{
+    int n = 0;
+
+    for (size_t i = 0; i < a->slots_n; i++) {
+        if (slice_eq(a->slots[i].model, model))
+            return a->slots[i].n;
+        if (slice_eq(a->slots[i].model, SLICE("*")))
+            n = a->slots[i].n;
+    }
+    return n;
+}
+
+static void say_endpoint(const struct config *c, const struct config_endpoint *e, struct slice model,
+                         struct buf *out)
+{
+    SAY(out, "%s %.*s, provider %s, ", e->name, SLICE_ARG(e->url), config_provider_name(e->provider));
+    if (e->key_mode == KEY_NONE)
+        SAY(out, "key none");
+    else if (e->key_mode == KEY_CLIENT)
+        SAY(out, "key of the client");
+    else
+        SAY(out, "key from %s", e->secret_from);
+    if (e->account >= 0) {
+        const struct config_account *a = &c->accounts[e->account];
+        int slots = slots_for(a, model);
+
+        SAY(out, ", account %s", a->name);
+        if (slots > 0)
+            SAY(out, " (%d slot%s)", slots, slots > 1 ? "s" : "");
+    }
+    if (e->region)
+        SAY(out, ", region %s", e->region);
+    if (e->ca_file)
+        SAY(out, ", ca_file %s", e->ca_file);
+}
+
+static void say_tier(const struct config *c, const struct config_model *m, const struct config_tier *tier,
+                     struct buf *out)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < tier->targets_n; i++)
+        sum += tier->targets[i].weight > 0 ? tier->targets[i].weight : 1;
+    for (size_t i = 0; i < tier->targets_n; i++) {
+        const struct config_target *t = &tier->targets[i];
+        struct slice model = t->model.p ? t->model : m->name;
+        double share = 100.0 * (t->weight > 0 ? t->weight : 1) / sum;
+
+        SAY(out, "    %5.*f%%  ", share > 0.95 ? 0 : 2, share);
+        say_endpoint(c, &c->endpoints[t->endpoint], model, out);
+        if (t->model.p && !slice_eq(t->model, m->name))
+            SAY(out, ", as model %.*s", SLICE_ARG(t->model));
+        SAY(out, "\n");
+    }
+}
+
+static void say_model(const struct config *c, const struct config_model *m, struct buf *out)
+{
+    int64_t us = m->deadline_us;
+    const struct option deadline = {.kind = OPTION_DURATION};
+    char text[32];
+
+    SAY(out, "\nmodel %.*s%s\n", SLICE_ARG(m->name),
+        slice_eq(m->name, SLICE("*")) ? " (every name not listed, passed through)" : "");
+    for (size_t i = 0; i < m->aliases_n; i++)
+        say_alias(&m->aliases[i], out);
+    SAY(out, "  deadline %s\n", options_print(&deadline, us, text));
+    for (size_t i = 0; i < m->tiers_n; i++) {
+        SAY(out, "  tier %zu%s\n", i + 1, i > 0 ? ", when none before it is usable" : "");
+        say_tier(c, m, &m->tiers[i], out);
+    }
+}
+
+char *config_describe(const struct config *c)
+{
+    struct buf out;
+    char *text;
+
+    buf_init(&out, TEXT_MAX, NULL);
+    say_listeners(c, &out);
+    say_options(c, &out);
+    say_keys(c, &out);
+    for (size_t i = 0; i < c->models_n; i++)
+        say_model(c, &c->models[i], &out);
+    text = mem_strndup(out.p, out.n);
+    buf_fini(&out);
+    return text;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* A configuration while it is being read: the snapshot that grows and the places in the file it comes from.
+ * Each section has a reader in the file of its name; they run in the order of the declarations below, since
+ * each resolves names of those before it. */
+#ifndef CONFIG_DRAFT_H
+#define CONFIG_DRAFT_H
+
+#include "config/node.h"
+#include "config/snapshot.h"
+
+#define DRAFT_ENDPOINTS_MAX 1000 /* names of endpoints and accounts are searched linearly */
+#define DRAFT_ACCOUNTS_MAX 1000
+#define DRAFT_MODELS_MAX 10000
+#define DRAFT_ALIASES_MAX 1000 /* of one model */
+#define DRAFT_TARGETS_MAX 64   /* of one model, over all tiers */
+#define DRAFT_KEYS_MAX 50000
+#define DRAFT_LISTEN_MAX 64
+
+struct draft {
+    struct notes *notes;
+    struct snapshot *snapshot;
+    struct arena *arena;   /* the snapshot's */
+    struct config *config; /* the snapshot's */
+    /* Sections as they stand in the file, NULL where they do not. */
+    const struct node *listen, *admin, *metrics, *keys, *accounts, *endpoints, *models;
+};
+
+void listeners_read(struct draft *d);
+void accounts_read(struct draft *d);
+void endpoints_read(struct draft *d);
+void models_read(struct draft *d);
+void keys_read(struct draft *d);
+/* What can only be judged when everything has been read. */
+void rules_check(struct draft *d);
+
+#endif

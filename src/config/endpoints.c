@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* The section `endpoints`: base URLs, credentials and the dialect each speaks. */
+#include "config/draft.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "config/fields.h"
+#include "config/nearest.h"
+#include "config/origin.h"
+#include "config/secret.h"
+#include "config/value.h"
+
+#define URL_MAX 2048
+
+static const char *const provider_names[PROVIDER_N] = {
+    [PROVIDER_OPENAI] = "openai",
+    [PROVIDER_DEEPSEEK] = "deepseek",
+};
+
+const char *config_provider_name(enum provider p)
+{
+    ASSERT(p < PROVIDER_N);
+    return provider_names[p];
+}
+
+static void read_name(struct draft *d, const struct node *n, void *into)
+{
+    struct config_endpoint *e = into;
+    struct slice name;
+
+    if (value_name(d->notes, n, &name))
+        e->name = arena_dup(d->arena, name).p;
+}
+
+static void read_provider(struct draft *d, const struct node *n, void *into)
+{
+    struct config_endpoint *e = into;
+    char shown[NODE_SHOW_BYTES], unknown[NODE_SHOW_BYTES + 32];
+    struct nearest near;
+    struct slice text;
+
+    if (!value_text(d->notes, n, 64, &text))
+        return;
+    nearest_init(&near, text);
+    for (int p = 0; p < PROVIDER_N; p++) {
+        if (slice_eq(text, slice_of(provider_names[p]))) {
+            e->provider = (enum provider)p;
+            return;
+        }
+        nearest_try(&near, slice_of(provider_names[p]));
+    }
+    snprintf(unknown, sizeof(unknown), "unknown provider \"%s\"", node_show(n, shown));
+    nearest_complain(&near, d->notes, n->at, unknown);
+}
+
+static void read_url(struct draft *d, const struct node *n, void *into)
+{
+    struct config_endpoint *e = into;
+    struct origin origin;
+    struct slice url;
+    const char *why;
+
+    if (!value_text(d->notes, n, URL_MAX, &url))
+        return;
+    why = origin_parse(url, d->arena, &origin);
+    if (why) {
+        notes_error(d->notes, n->at, "url: %s", why);
+        return;
+    }
+    e->url = arena_dup(d->arena, url);
+    e->tls = origin.tls;
+    e->host = origin.host;
+    e->port = origin.port;
+    e->base_path = origin.base_path;
+    e->authority = origin.authority;
+}
+
+static bool is_near(struct slice text, struct slice word)
+{
+    return text.n <= word.n + 2 && slice_distance(text, word) <= 2;
+}
+
+static void read_key(struct draft *d, const struct node *n, void *into)
+{
+    static const char *const expected = "none, client, \"${NAME}\" or {file: PATH}";
+    struct config_endpoint *e = into;
+    struct secret secret;
+
+    if (n->kind == NODE_LIST || node_is_empty(n)) {
+        notes_error(d->notes, n->at, "key must be %s, this is %s", expected, node_kind_name(n));
+        return;
+    }
+    if (n->kind == NODE_TEXT && slice_eq(n->text, SLICE("none"))) {
+        e->key_mode = KEY_NONE;
+        return;
+    }
+    if (n->kind == NODE_TEXT && slice_eq(n->text, SLICE("client"))) {
+        e->key_mode = KEY_CLIENT;
+        return;
+    }
+    if (n->kind == NODE_TEXT && !n->env &&
+        (is_near(n->text, SLICE("none")) || is_near(n->text, SLICE("client")))) {
+        notes_error(d->notes, n->at, "key must be %s; this is too short for a secret", expected);
+        return;
+    }
+    if (!secret_read(d, n, &secret))
+        return;
+    e->key_mode = KEY_OWN;
+    e->secret = secret.bytes;
+    e->secret_from = secret.from;
+    if (secret.is_literal)
+        notes_warning(d->notes, n->at,
+                      "the secret stands in this file; \"${NAME}\" or {file: PATH} keeps it out");
+}
+
+static void read_account(struct draft *d, const struct node *n, void *into)
+{
+    struct config_endpoint *e = into;
+    char shown[NODE_SHOW_BYTES], unknown[NODE_SHOW_BYTES + 32];
+    struct nearest near;
+    struct slice name;
+
+    if (!value_name(d->notes, n, &name))
+        return;
+    nearest_init(&near, name);
+    for (size_t i = 0; i < d->config->accounts_n; i++) {
+        const char *known = d->config->accounts[i].name;
+
+        if (known && slice_eq(slice_of(known), name)) {
+            e->account = (int)i;
+            return;
+        }
+        if (known)
+            nearest_try(&near, slice_of(known));
+    }
+    snprintf(unknown, sizeof(unknown), "unknown account \"%s\"", node_show(n, shown));
+    nearest_complain(&near, d->notes, n->at, unknown);
+}
+
+static void read_region(struct draft *d, const struct node *n, void *into)
+{
+    struct config_endpoint *e = into;
+    struct slice region;
+
+    if (value_name(d->notes, n, &region))
+        e->region = arena_dup(d->arena, region).p;
+}
+
+static void read_ca_file(struct draft *d, const struct node *n, void *into)
+{
+    struct config_endpoint *e = into;
+    char shown[NODE_SHOW_BYTES];
+    struct slice path;
+
+    if (!value_text(d->notes, n, 4095, &path))
+        return;
+    e->ca_file = arena_dup(d->arena, path).p;
+    if (access(e->ca_file, R_OK) != 0)
+        notes_error(d->notes, n->at, "ca_file %s cannot be read: %s", node_show(n, shown), strerror(errno));
+}
+
+static const struct field fields[] = {
+    {"name", read_name, NULL, true},        {"provider", read_provider, NULL, true},
+    {"url", read_url, NULL, true},          {"key", read_key, NULL, false},
+    {"account", read_account, NULL, false}, {"region", read_region, NULL, false},
+    {"ca_file", read_ca_file, NULL, false},
+};
+
+/* What is allowed and probably not meant. */
+static void warn(struct draft *d, const struct config_endpoint *e, const struct node *n)
+{
+    const struct node *url = node_find(n, "url"), *ca = node_find(n, "ca_file");
+    bool loopback = origin_host_is_loopback(slice_of(e->host));
+
+    if (e->provider == PROVIDER_OPENAI && e->base_path.n == 0)
+        notes_warning(d->notes, url->at, "the url has no path; OpenAI's API and most others are under /v1");
+    if (!e->tls && !loopback && e->key_mode != KEY_NONE)
+        notes_warning(d->notes, url->at, "http:// sends the key to %s unencrypted", e->host);
+    if (!node_find(n, "key") && e->tls && !loopback)
+        notes_warning(d->notes, n->at, "no key: calls carry no credential; say key: none if that is meant");
+    if (ca && !e->tls)
+        notes_warning(d->notes, ca->at, "ca_file has no effect on http://");
+}
+
+void endpoints_read(struct draft *d)
+{
+    struct config_endpoint *endpoints;
+    size_t i = 0;
+
+    if (!d->endpoints || !fields_list(d, d->endpoints, DRAFT_ENDPOINTS_MAX, "of {name, provider, url, key}"))
+        return;
+    endpoints = arena_zalloc(d->arena, d->endpoints->n * sizeof(*endpoints));
+    d->config->endpoints = endpoints;
+    d->config->endpoints_n = d->endpoints->n;
+    for (const struct node *n = d->endpoints->first; n; n = n->next, i++) {
+        endpoints[i].account = -1;
+        if (fields_read(d, n, "an endpoint", fields, COUNT_OF(fields), &endpoints[i]) && endpoints[i].host)
+            warn(d, &endpoints[i], n);
+    }
+}
