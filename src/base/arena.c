@@ -99,12 +99,17 @@ static struct arena_block *block_new(struct arena *a, size_t n)
     return b;
 }
 
+static bool has_spare(const struct arena *a, size_t n)
+{
+    return a->blocks && a->blocks->spare && a->blocks->n >= n;
+}
+
 /* Makes a block with at least n free bytes the one in use. */
 static void refill(struct arena *a, size_t n)
 {
     struct arena_block *b = a->blocks;
 
-    if (!b || !b->spare || b->n < n) {
+    if (!has_spare(a, n)) {
         b = block_new(a, n > a->block_bytes ? n : a->block_bytes);
         b->next = a->blocks;
         a->blocks = b;
@@ -129,8 +134,8 @@ static void *take(struct arena *a, size_t pad, size_t n)
 {
     size_t left = (size_t)(a->end - a->at);
 
-    if (left < pad || left - pad < n) {
-        if (n > a->block_bytes / 2 && left > 0)
+    if (!a->at || left < pad || left - pad < n) {
+        if (n > a->block_bytes / 2 && left > 0 && !has_spare(a, n))
             return own_block(a, n);
         refill(a, n); /* the data of a block is aligned */
         pad = 0;
