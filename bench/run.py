@@ -1,0 +1,295 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Compares tidegate with nginx and HAProxy: CPU per request and per event, memory, latency, system calls.
+
+All of them run in one go against the same origin, in turns, so that whatever the machine does in between falls on
+all alike; what counts are the ratios inside a round and their median. docs/bench.md says how to read the result.
+"""
+import argparse
+import json
+import os
+import platform
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+
+from rig import ROOT, Failure, Proxy, Rig, rss_kb, steal_ms, waited_ms
+
+LOADS = {
+    "json": {"mode": "json", "connections": 64, "ramp_ms": 100, "warm_ms": 300, "window_ms": 2000},
+    "sse": {"mode": "sse", "connections": 1000, "ramp_ms": 500, "warm_ms": 300, "window_ms": 2500},
+    "latency": {"mode": "json", "connections": 1, "ramp_ms": 0, "warm_ms": 150, "window_ms": 600},
+}
+WAIT_MAX = 0.2     # of its time; a run in which the proxy stood ready for longer without a CPU is disturbed
+TIME_MAX_S = 190   # after this no further round begins
+
+
+class Bench:
+    def __init__(self, rig, proxies):
+        self.rig, self.proxies = rig, proxies
+        self.runs = []      # every run with its round, load and proxy
+        self.troubles = []  # sentences about answers that were not as they must be
+        self.until = time.monotonic() + TIME_MAX_S
+
+    def options(self, load):
+        """The client's options; the first stream must outlast ramp and window, with a second to spare."""
+        options = dict(LOADS[load])
+        if options["mode"] == "sse":
+            all_ms = options["ramp_ms"] + options["warm_ms"] + options["window_ms"] + 1000
+            options["events"] = all_ms // self.rig.interval_ms
+        return options
+
+    def run(self, load, proxy, round_no, during=None):
+        """One measured run; proxy None asks the origin itself. `during` is called once while the load runs."""
+        name = proxy.name if proxy else "direct"
+        before, waited, stolen = self.rig.served(), waited_ms(proxy.pid) if proxy else 0, steal_ms()
+        began = time.monotonic()
+        client = self.rig.client(proxy.url if proxy else self.rig.direct_url, self.options(load), proxy and proxy.pid)
+        extra = during(LOADS[load], proxy) if during else {}
+        peak_kb = 0
+        while client.poll() is None:
+            if proxy:
+                peak_kb = max(peak_kb, rss_kb(proxy.pid))
+            time.sleep(0.1)
+        found = self.rig.finish(client)
+        took_ms = (time.monotonic() - began) * 1000
+        found |= {"load": load, "proxy": name, "round": round_no, "peak_kb": peak_kb, **extra,
+                  "took_ms": took_ms, "stolen_ms": steal_ms() - stolen,
+                  "waited_ms": waited_ms(proxy.pid) - waited if proxy else 0}
+        self.check(found, self.rig.served() - before)
+        if proxy:
+            proxy.trim_log()
+        self.runs.append(found)
+        return found
+
+    def check(self, found, served):
+        where = f"{found['proxy']}, {found['load']}, round {found['round']}"
+        if any(found["errors"].values()) or found["answered"] != found["asked"]:
+            self.troubles.append(f"{where}: {found['answered']} of {found['asked']} answers were right: "
+                                 f"{found['errors']}")
+        if served != found["asked"]:
+            self.troubles.append(f"{where}: the client asked {found['asked']} times, the origin was asked {served}")
+
+    def is_disturbed(self, found):
+        """Whether other work on the machine, or a CPU too slow for the load, has shaped this run.
+
+        A proxy that gets its CPU late finds many events waiting and relays them together, at a fraction of the
+        price; such a run says nothing about one event passed on at once.
+        """
+        window_ms = found["window_us"] / 1000
+        if found["waited_ms"] + found["stolen_ms"] > WAIT_MAX * found["took_ms"]:
+            return True
+        if found["load"] != "sse" or found["proxy"] == "haproxy-default":
+            return False
+        paced = found["connections"] * window_ms / self.rig.interval_ms
+        return (found["units"] < 0.97 * paced or found["at_end"] != found["connections"] or
+                found["events_per_read"] > 1.1)
+
+    def turns(self, load, rounds, with_direct):
+        """Rounds in which each has its turn, until enough of them were undisturbed or time is up."""
+        order = ([None] if with_direct else []) + self.proxies
+        good = 0
+        for i in range(2 * rounds):
+            turn = i % len(order)
+            of_round = [self.run(load, proxy, i) for proxy in order[turn:] + order[:turn]]
+            is_good = not any(self.is_disturbed(found) for found in of_round)
+            good += is_good
+            for found in of_round:
+                found["is_good"] = is_good
+                progress(found)
+            if good == rounds or time.monotonic() > self.until:
+                break
+
+    def column(self, load, proxy, field):
+        """The values of all undisturbed rounds; of all rounds when there is no undisturbed one."""
+        runs = [r for r in self.runs if r["load"] == load and r["proxy"] == proxy]
+        return [r[field] for r in runs if r["is_good"]] or [r[field] for r in runs]
+
+    def first_peak_kb(self, proxy):
+        return next(r["peak_kb"] for r in self.runs if r["load"] == "sse" and r["proxy"] == proxy)
+
+    def median(self, load, proxy, field):
+        values = self.column(load, proxy, field)
+        return statistics.median(values) if values else None
+
+
+def count_calls(load, proxy):
+    """System calls a second of the serving process, counted by the kernel in the middle of the window."""
+    time.sleep((load["ramp_ms"] + load["warm_ms"]) / 1000 + 0.4)
+    out = subprocess.run(["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter,duration_time", "-p",
+                          str(proxy.pid), "--", "sleep", "1"], stderr=subprocess.PIPE, text=True, check=False).stderr
+    values = {}
+    for line in out.splitlines():
+        cells = line.split(",")
+        if len(cells) > 2 and cells[0].isdigit():
+            values[cells[2]] = int(cells[0])
+    if len(values) != 2:
+        return {}
+    return {"calls_per_s": values["raw_syscalls:sys_enter"] / (values["duration_time"] / 1e9)}
+
+
+def can_count_calls():
+    if shutil.which("perf") is None:
+        return False
+    done = subprocess.run(["perf", "stat", "-e", "raw_syscalls:sys_enter", "--", "true"], capture_output=True,
+                          check=False)
+    return done.returncode == 0
+
+
+def progress(found):
+    load = found["load"]
+    value = f"{found['latency_p50_us']} us" if load == "latency" else f"{found['cpu_us_per_unit']:.2f} us CPU"
+    rate = found["units"] / found["window_us"] * 1e6
+    print(f"  {load:8} round {found['round'] + 1}  {found['proxy']:16} {value:>14}  {rate:8.0f}/s"
+          f"  waited {found['waited_ms'] / found['took_ms']:4.0%}, stolen {found['stolen_ms'] / found['took_ms']:3.0%}"
+          f"{'' if found['is_good'] else '  (disturbed round)'}", file=sys.stderr)
+
+
+def measure(bench, loads, rounds, latency_rounds):
+    for load in loads:
+        bench.turns(load, latency_rounds if load == "latency" else rounds, with_direct=load != "json")
+    calls = {}
+    if can_count_calls():
+        for proxy in bench.proxies:
+            calls[proxy.name] = {}
+            for load in (x for x in loads if x != "latency"):
+                found = bench.run(load, proxy, 0, during=count_calls)
+                bench.runs.pop()  # this run pays for being counted, so its CPU time does not take part
+                if "calls_per_s" in found:
+                    calls[proxy.name][load] = found["calls_per_s"] / (found["units"] / found["window_us"] * 1e6)
+    return calls
+
+
+def ratios(bench, load, ours, theirs):
+    """Per round: our CPU per unit over the cheapest of theirs; and the median of that."""
+    best = [min(values) for values in zip(*(bench.column(load, t, "cpu_us_per_unit") for t in theirs))]
+    each = [a / b for a, b in zip(bench.column(load, ours, "cpu_us_per_unit"), best)]
+    return statistics.median(each), min(each), max(each)
+
+
+def rows(bench, calls):
+    """The table as (label, function of a proxy's name giving a text)."""
+    def med(load, field, form):
+        return lambda name: form.format(bench.median(load, name, field))
+
+    def added(field):
+        def text(name):
+            pairs = zip(bench.column("latency", name, field), bench.column("latency", "direct", field))
+            return f"{statistics.median(a - b for a, b in pairs):.0f}"
+        return text
+
+    def call_n(load):
+        return lambda name: f"{calls[name][load]:.2f}" if load in calls.get(name, {}) else "-"
+
+    by_name = {p.name: p for p in bench.proxies}
+    table = [
+        ("json", "us CPU per JSON request", med("json", "cpu_us_per_unit", "{:.2f}")),
+        ("sse", "us CPU per SSE event, 1,000 streams", med("sse", "cpu_us_per_unit", "{:.2f}")),
+        ("json", "system calls per JSON request", call_n("json")),
+        ("sse", "system calls per SSE event", call_n("sse")),
+        (None, "RSS idle, KB", lambda name: f"{by_name[name].idle_kb}"),
+        ("sse", "RSS peak at 1,000 streams, first round, KB", lambda name: f"{bench.first_peak_kb(name)}"),
+        ("sse", "gap between events p50, ms", lambda name: f"{bench.median('sse', name, 'gap_p50_us') / 1000:.2f}"),
+        ("sse", "gap between events p99, ms", lambda name: f"{bench.median('sse', name, 'gap_p99_us') / 1000:.2f}"),
+        ("sse", "events per read of the client", med("sse", "events_per_read", "{:.2f}")),
+        ("latency", "added latency p50, 1 connection, us", added("latency_p50_us")),
+        ("latency", "added latency p99, 1 connection, us", added("latency_p99_us")),
+    ]
+    ran = {r["load"] for r in bench.runs}
+    return [(label, text) for load, label, text in table if load is None or load in ran]
+
+
+def report(bench, calls):
+    names = [p.name for p in bench.proxies]
+    width = max(12, *(len(n) for n in names)) + 2
+    print(f"{'':46}" + "".join(f"{n:>{width}}" for n in names))
+    for label, text in rows(bench, calls):
+        print(f"{label:46}" + "".join(f"{text(n):>{width}}" for n in names))
+    gaps = [bench.median("sse", "direct", f) / 1000 for f in ("gap_p50_us", "gap_p99_us")]
+    print()
+    for load in LOADS:
+        rounds = {r["round"]: r["is_good"] for r in bench.runs if r["load"] == load}
+        if rounds:
+            print(f"{load}: {sum(rounds.values())} of {len(rounds)} rounds were undisturbed" +
+                  ("" if any(rounds.values()) else ", so these figures are of disturbed ones: do not trust them"))
+    for load, what, names_of in (("sse", "gap between events", ("gap_p50_us", "gap_p99_us")),
+                                 ("latency", "one request at one connection", ("latency_p50_us", "latency_p99_us"))):
+        if bench.column(load, "direct", "units"):
+            p50, p99 = (bench.median(load, "direct", field) for field in names_of)
+            print(f"the origin itself: {what} p50 {p50:.0f} us, p99 {p99:.0f} us")
+    result = {}
+    if "tidegate" in names:
+        compare = [("json", ["nginx"]), ("sse", ["nginx"]), ("sse", ["haproxy"]), ("sse", ["nginx", "haproxy"])]
+        for load, theirs in compare:
+            if all(t in names for t in theirs) and bench.column(load, "tidegate", "units"):
+                median, low, high = ratios(bench, load, "tidegate", theirs)
+                what = "cheaper of " + " and ".join(theirs) if len(theirs) > 1 else theirs[0]
+                print(f"tidegate / {what}, {load}: {median:.2f} (rounds: {low:.2f} to {high:.2f})")
+                result[f"{load}/{'+'.join(theirs)}"] = {"median": median, "min": low, "max": high}
+    return result
+
+
+def pick(args):
+    """The proxies that can run here; says what is left out and why."""
+    names = args.proxies.split(",")
+    found = []
+    for name in names:
+        program = args.tidegate if name == "tidegate" else name.split("-")[0]
+        if name == "tidegate" and args.without_tidegate:
+            continue
+        if shutil.which(program) is None:
+            print(f"bench: {program} is missing, so it is left out of the comparison", file=sys.stderr)
+            continue
+        found.append(name)
+    if not found:
+        raise Failure("nothing to measure: neither build/tidegate nor nginx nor haproxy is here")
+    return found
+
+
+def parse():
+    p = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    p.add_argument("--rounds", type=int, default=5, help="turns of the CPU measurements (default 5)")
+    p.add_argument("--quick", action="store_true", help="2 rounds, 3 for latency: under 90 seconds")
+    p.add_argument("--proxies", default="nginx,haproxy,tidegate",
+                   help="which, in order: nginx, haproxy (http-no-delay), haproxy-default, tidegate")
+    p.add_argument("--without-tidegate", action="store_true", help="nginx and HAProxy only")
+    p.add_argument("--tidegate", default=os.path.join(ROOT, "build", "tidegate"), help="the program to measure")
+    p.add_argument("--loads", default="sse,json,latency", help="which of sse, json, latency")
+    p.add_argument("--interval-ms", type=int, default=20, help="between two events of a stream (default 20)")
+    p.add_argument("--access-log", choices=("on", "off"), default="on", help="one line per request to a file")
+    p.add_argument("--json", metavar="FILE", help="write everything that was found to FILE")
+    return p.parse_args()
+
+
+def main():
+    args = parse()
+    rounds, latency_rounds = (2, 3) if args.quick else (args.rounds, 9)
+    loads = [load for load in LOADS if load in args.loads.split(",")]
+    names = pick(args)
+    started = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the children are stopped then, too
+    with Rig(args.tidegate, access_log=args.access_log == "on", interval_ms=args.interval_ms) as rig:
+        bench = Bench(rig, [Proxy(name, rig) for name in names])
+        for proxy in bench.proxies:
+            print(f"{proxy.name}: {proxy.version}", file=sys.stderr)
+        calls = measure(bench, loads, rounds, latency_rounds)
+        result = report(bench, calls)
+    print(f"{rounds} rounds in {time.monotonic() - started:.0f} s")
+    if args.json:
+        with open(args.json, "w", encoding="ascii") as f:
+            json.dump({"kernel": platform.release(), "cpus": os.cpu_count(), "runs": bench.runs, "ratios": result,
+                       "calls": calls, "versions": {p.name: p.version for p in bench.proxies},
+                       "idle_kb": {p.name: p.idle_kb for p in bench.proxies}, "troubles": bench.troubles}, f, indent=1)
+    for trouble in bench.troubles:
+        print(f"bench: WRONG: {trouble}", file=sys.stderr)
+    return 1 if bench.troubles else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Failure as failure:
+        sys.exit(f"bench: {failure}")
