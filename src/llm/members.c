@@ -32,8 +32,8 @@ static uint64_t load8(const char *p)
     return x;
 }
 
-/* The next quote at or behind i, or t.n. Names and most values end within 16 bytes, which costs less than a call of
- * memchr and, unlike a loop over bytes, no mispredicted branch; prompts are memchr's. */
+/* The next quote at or behind i, or t.n. Names and most values end within 16 bytes, which costs less than a
+ * call of memchr and, unlike a loop over bytes, no mispredicted branch; prompts are memchr's. */
 static size_t find_quote(struct slice t, size_t i)
 {
     const char *quote;
@@ -48,8 +48,9 @@ static size_t find_quote(struct slice t, size_t i)
     return quote ? (size_t)(quote - t.p) : t.n;
 }
 
-/* Behind the closing quote of the string whose opening quote stands at i; t.n when it never closes. A quote is
- * escaped when an odd number of backslashes precedes it; every such run is counted once, so this stays linear. */
+/* Behind the closing quote of the string whose opening quote stands at i; t.n when it never closes. A quote
+ * is escaped when an odd number of backslashes precedes it; every such run is counted once, so this stays
+ * linear. */
 static size_t skip_string(struct slice t, size_t i)
 {
     size_t at = i + 1;
@@ -68,26 +69,11 @@ static size_t skip_string(struct slice t, size_t i)
     return t.n;
 }
 
-/* Leaps to the next quote or bracket, or to less than 8 bytes before the end. The four brackets are equal once the
- * bits 0x26 are set; so are 'Y', 'y', '_' and DEL, at which the caller merely looks for nothing. */
-static size_t leap(struct slice t, size_t i)
-{
-    for (; i + 8 <= t.n; i += 8) {
-        uint64_t x = load8(t.p + i), quotes = x ^ EACH_BYTE('"'),
-                 brackets = (x | EACH_BYTE(0x26)) ^ EACH_BYTE(0x7f);
-        uint64_t hit = ZERO_BYTES(quotes) | ZERO_BYTES(brackets);
-
-        if (hit)
-            return i + (size_t)__builtin_ctzll(hit) / 8;
-    }
-    return i;
-}
-
 static size_t skip_nested(struct slice t, size_t i)
 {
     size_t depth = 0;
 
-    while ((i = leap(t, i)) < t.n) {
+    while (i < t.n) {
         char c = t.p[i];
 
         if (c == '"') {
@@ -95,6 +81,8 @@ static size_t skip_nested(struct slice t, size_t i)
             continue;
         }
         i++;
+        if ((c | 0x26) != 0x7f) /* the four brackets are equal once these bits are set */
+            continue;
         if (c == '{' || c == '[')
             depth++;
         else if ((c == '}' || c == ']') && --depth == 0)
@@ -197,9 +185,8 @@ static bool same_name(struct slice raw, struct slice name, bool folded)
 
 bool member_is(const struct member *m, struct slice name)
 {
-    if (!memchr(m->name.p, '\\', m->name.n))
-        return slice_eq(m->name, name);
-    return same_name(m->name, name, false);
+    /* An escape is longer than what it stands for. */
+    return m->name.n > name.n ? same_name(m->name, name, false) : slice_eq(m->name, name);
 }
 
 bool member_resembles(const struct member *m, struct slice name)
