@@ -22,9 +22,9 @@ static char names[ERR_N][NAME_MAX_BYTES] = {
 };
 
 static const struct err_row rows[ERR_N] = {
-    {names[ERR_OK], 200, "", "ok", RETRY_UNSAID, "All is well.", ""},
+    {names[ERR_OK], 200, RETRY_UNSAID, "", "ok", "All is well.", ""},
 #define ERR(name, status, type, code, should_retry, text, advice) \
-    {names[ERR_##name], status, type, code, should_retry, text, advice},
+    {names[ERR_##name], status, should_retry, type, code, text, advice},
 #include "base/errors.def"
 #undef ERR
 };

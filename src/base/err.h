@@ -19,9 +19,9 @@ enum err_retry { RETRY_YES, RETRY_NO, RETRY_UNSAID };
 struct err_row {
     const char *name; /* for logs, lower case: "queue_full" */
     int status;       /* HTTP status for the client; 0: never sent to a client */
-    const char *type; /* OpenAI error type */
-    const char *code; /* stable documented code, error.code */
     enum err_retry should_retry;
+    const char *type;   /* OpenAI error type */
+    const char *code;   /* stable documented code, error.code */
     const char *text;   /* what happened, one sentence */
     const char *advice; /* what to do, one sentence; used in the manual and appended to the message */
 };

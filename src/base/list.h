@@ -72,9 +72,11 @@ static inline void list_move(struct list *to, struct list *from)
     list_init(from);
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): the name of a new variable cannot stand in parentheses. */
 #define LIST_EACH(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 /* The current node may be removed inside the loop. */
 #define LIST_EACH_SAFE(it, nx, head) \
     for (struct list *it = (head)->next, *nx = it->next; it != (head); it = nx, nx = nx->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

@@ -70,13 +70,14 @@ static size_t escape_unit(unsigned char c, char out[UTF8_ESCAPED_MAX])
 size_t utf8_escape(struct slice s, char out[UTF8_ESCAPED_MAX], size_t *took)
 {
     ASSERT(s.n > 0);
+    static const char replacement[3] = {'\xef', '\xbf', '\xbd'}; /* U+FFFD */
     const unsigned char *p = (const unsigned char *)s.p;
     size_t n = utf8_len(s);
 
     *took = n ? n : 1;
     if (n == 0) {
-        memcpy(out, "\xef\xbf\xbd", 3);
-        return 3;
+        memcpy(out, replacement, sizeof(replacement));
+        return sizeof(replacement);
     }
     if (n == 1 && (p[0] < 0x20 || p[0] == 0x7f || p[0] == '"' || p[0] == '\\'))
         return escape_unit(p[0], out);

@@ -16,11 +16,16 @@ struct outer {
     struct inner in;
 };
 
+static int bump(int *n)
+{
+    return ++*n;
+}
+
 TEST(a_true_expression_passes_and_is_evaluated_once)
 {
     int n = 0;
 
-    ASSERT(++n == 1);
+    ASSERT(bump(&n) == 1);
     CHECK_INT(n, 1);
 }
 
