@@ -30,7 +30,7 @@ SAN_address := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno
 SAN_thread := -fsanitize=thread -fno-omit-frame-pointer
 CFLAGS ?= -O2 -g
 override CFLAGS += -std=gnu11 -pthread $(WARN) $(SAN_$(SAN))
-CPPFLAGS += -Isrc -Itests -I$(B) $(LIB_CFLAGS)
+CPPFLAGS += -D_GNU_SOURCE= -Isrc -Itests -I$(B) $(LIB_CFLAGS)
 LDFLAGS += -pthread -Wl,--as-needed $(SAN_$(SAN))
 LDLIBS += $(LIB_LDLIBS) -lm
 
@@ -51,8 +51,8 @@ LIB := $(B)/libtidegate.a
 
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all tools help test unit integration unit-programs bench-programs check objects format tidy bench docs \
-        deps clean FORCE
+.PHONY: all tools help test unit integration unit-programs bench-programs check objects tidy format \
+        format-check bench docs deps clean FORCE
 
 all: $(if $(wildcard src/main.c),$(B)/tidegate,$(LIB))
 
@@ -60,7 +60,7 @@ help:
 	@echo 'make [SAN=address|thread] [WERROR=1] [V=1]   builds the program'
 	@echo 'make test | unit | integration               builds and tests (./test also installs what they need)'
 	@echo 'make check                                   format, clang-tidy, layers, style, docs, warnings'
-	@echo 'make docs | bench | deps | clean | compile_commands.json'
+	@echo 'make format | docs | bench | deps | clean | compile_commands.json'
 
 $(B)/tidegate: $(call obj,src/main.c) $(LIB)
 	$(call say,LINK,$@)
@@ -109,7 +109,7 @@ test: unit
 
 # Each checker prints file:line: message; all of them run, and any complaint fails. A stamp beside the object of the
 # warning-free compile remembers that clang-tidy had nothing to say about that file and the headers it reads.
-CHECKS := "$(MAKE) format" "$(MAKE) -k WERROR=1 objects" "$(MAKE) -k WERROR=1 tidy" tools/layers.sh \
+CHECKS := "$(MAKE) format-check" "$(MAKE) -k WERROR=1 objects" "$(MAKE) -k WERROR=1 tidy" tools/layers.sh \
           tools/style.sh "python3 tools/docs.py --check"
 check:
 	@rc=0; for c in $(CHECKS); do \
@@ -123,9 +123,10 @@ $(B)/%.tidy: $(B)/%.o .clang-tidy
 	|| { grep -v 'warnings generated\.$$' $@.log; exit 1; }
 	$(Q)touch $@
 
-format:
-	$(call say,FORMAT,'C sources and headers')
+format-check:
 	$(Q)clang-format-14 --dry-run -Werror $$(tools/style.sh --list-c)
+format:
+	clang-format-14 -i $$(tools/style.sh --list-c)
 
 bench: all bench-programs
 	python3 bench/run.py

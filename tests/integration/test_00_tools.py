@@ -207,7 +207,7 @@ def test_format_finds_a_misplaced_brace(tree):
 @pytest.mark.parametrize('body, complaint', [
     ('    int *p = 0;\n    return *p;\n', 'clang-analyzer-core.NullDereference'),
     ('    int n = 0;\n' + '    n++;\n' * 60 + '    return n;\n', 'readability-function-size'),
-    ('    char c;\n    return sizeof(sizeof(c)) > 0;\n', 'bugprone-sizeof-expression'),
+    ('    int n = 3;\n    if (n > 1)\n        ;\n    return n;\n', 'bugprone-suspicious-semicolon'),
 ])
 def test_tidy_finds(tree, body, complaint):
     shutil.copy(ROOT / '.clang-tidy', tree.root)
