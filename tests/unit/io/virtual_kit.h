@@ -3,6 +3,7 @@
 #ifndef TESTS_UNIT_IO_VIRTUAL_KIT_H
 #define TESTS_UNIT_IO_VIRTUAL_KIT_H
 
+#include "io/tls.h"
 #include "io/virtual.h"
 
 #include "base/clock.h"
@@ -75,6 +76,8 @@ struct world {
     struct side *accepted; /* newest first */
     int accepts_n;
     bool pause_accepted;
+    struct tls_config *tls_server, *tls_client; /* NULL: plain */
+    const char *host;
 };
 
 static inline void on_accept(void *ud, struct stream *s, const struct addr *peer)
@@ -83,6 +86,8 @@ static inline void on_accept(void *ud, struct stream *s, const struct addr *peer
     struct side *x = MEM_NEW(struct side);
 
     CHECK(addr_is_loopback(peer));
+    if (w->tls_server != NULL)
+        s = tls_wrap(&s, w->tls_server, NULL);
     *x = w->model;
     x->s = s;
     x->l = s->loop;
@@ -108,6 +113,8 @@ static inline void connect_side(struct world *w, struct side *x)
 {
     x->l = w->client;
     x->s = w->client->ops->connect(w->client, &w->at, PENDING_MAX);
+    if (w->tls_client != NULL)
+        x->s = tls_wrap(&x->s, w->tls_client, w->host);
     stream_set_cb(x->s, &SIDE_CB, x);
 }
 
@@ -122,6 +129,8 @@ static inline void world_fini(struct world *w)
     }
     w->server->ops->unlisten(&w->ls);
     CHECK_INT(vnet_streams(w->v), 0);
+    tls_config_free(&w->tls_server);
+    tls_config_free(&w->tls_client);
     loop_free(&w->client);
     loop_free(&w->server);
     vnet_free(&w->v);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* TLS configurations: one SSL_CTX, so that the certificates of the CA store are parsed once for all workers.
+ *
+ * Limits: TLS 1.2 or later, no renegotiation and no compression (both are attack surface without a use here).
+ * Idle connections keep no record buffers (SSL_MODE_RELEASE_BUFFERS).
+ *
+ * Threads: any; OpenSSL locks what the streams of several workers share. */
+#include "io/tls_config.h"
+
+#include <openssl/err.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+static const unsigned char ALPN[] = "\x08http/1.1";
+
+static struct tls_config *make(const SSL_METHOD *method, bool server)
+{
+    struct tls_config *c = MEM_NEW(struct tls_config);
+
+    c->refs_n = 1;
+    c->server = server;
+    c->bio = tls_bio_method();
+    c->ctx = SSL_CTX_new(method);
+    ASSERT(c->ctx != NULL);
+    ASSERT(SSL_CTX_set_min_proto_version(c->ctx, TLS1_2_VERSION) == 1);
+    SSL_CTX_set_options(c->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_mode(c->ctx, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_OFF);
+    return c;
+}
+
+static struct tls_config *refuse(struct tls_config *c, const char *text, const char **why)
+{
+    tls_config_free(&c);
+    ERR_clear_error();
+    *why = text;
+    return NULL;
+}
+
+struct tls_config *tls_config_client(const char *ca_file, const char **why)
+{
+    struct tls_config *c = make(TLS_client_method(), false);
+
+    *why = "";
+    ERR_clear_error();
+    SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, NULL);
+    ASSERT(SSL_CTX_set_alpn_protos(c->ctx, ALPN, sizeof ALPN - 1) == 0);
+    if (ca_file != NULL && SSL_CTX_load_verify_file(c->ctx, ca_file) != 1)
+        return refuse(c, "the CA file cannot be read or holds no certificate", why);
+    if (ca_file == NULL && SSL_CTX_set_default_verify_paths(c->ctx) != 1)
+        return refuse(c, "the system's CA store cannot be read", why);
+    ERR_clear_error(); /* a default path that does not exist is no failure, but leaves an entry */
+    return c;
+}
+
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in,
+                           unsigned int in_n, void *ud)
+{
+    unsigned char *chosen;
+
+    (void)ssl;
+    (void)ud;
+    if (SSL_select_next_proto(&chosen, out_n, ALPN, sizeof ALPN - 1, in, in_n) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_NOACK;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+struct tls_config *tls_config_server(const char *cert_file, const char *key_file, const char **why)
+{
+    struct tls_config *c = make(TLS_server_method(), true);
+
+    *why = "";
+    ERR_clear_error();
+    SSL_CTX_set_alpn_select_cb(c->ctx, choose_protocol, NULL);
+    if (SSL_CTX_use_certificate_chain_file(c->ctx, cert_file) != 1)
+        return refuse(c, "the certificate file cannot be read", why);
+    if (SSL_CTX_use_PrivateKey_file(c->ctx, key_file, SSL_FILETYPE_PEM) != 1)
+        return refuse(c, "the key file cannot be read or does not belong to the certificate", why);
+    return c;
+}
+
+struct tls_config *tls_config_ref(struct tls_config *c)
+{
+    __atomic_add_fetch(&c->refs_n, 1, __ATOMIC_RELAXED);
+    return c;
+}
+
+void tls_config_free(struct tls_config **cp)
+{
+    struct tls_config *c = *cp;
+
+    *cp = NULL;
+    if (c == NULL || __atomic_sub_fetch(&c->refs_n, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    SSL_CTX_free(c->ctx);
+    BIO_meth_free(c->bio);
+    mem_free(c);
+}

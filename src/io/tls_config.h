@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Private to TLS: what the streams of one configuration share. */
+#ifndef IO_TLS_CONFIG_H
+#define IO_TLS_CONFIG_H
+
+#include <openssl/bio.h>
+#include <openssl/ssl.h>
+
+#include "io/tls.h"
+
+struct tls_config {
+    SSL_CTX *ctx;
+    BIO_METHOD *bio; /* how OpenSSL reads and writes the stream below */
+    bool server;
+    int refs_n; /* atomic: the creator's and one per stream */
+};
+
+struct tls_config *tls_config_ref(struct tls_config *c);
+/* tls.c: a new method, for BIOs whose data is the TLS stream. */
+BIO_METHOD *tls_bio_method(void);
+
+#endif
