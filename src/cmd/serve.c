@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/* tidegate serve: configuration, threads, signals, banner.
+ *
+ * Threads: one per worker, each with its own loop and listeners; the main thread is the control thread
+ * (admin, signals, drain). With nothing configured one more thread runs the simulator as the provider. Order:
+ * everything that can fail (configuration, sockets, TLS) is done before the first thread starts, so that a
+ * start either works whole or fails with one message. */
+#include "cmd/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cmd/banner.h"
+#include "cmd/process.h"
+#include "gateway/app.h"
+#include "gateway/control.h"
+#include "gateway/worker.h"
+#include "sim/sim.h"
+
+struct thread {
+    pthread_t id;
+    struct loop *loop;
+    bool started;
+};
+
+struct server {
+    struct config *cfg;
+    struct banner_facts facts;
+    struct log log;
+    struct app *app;
+    struct loop *control_loop;
+    struct control *control;
+    struct worker **workers;
+    struct thread *threads; /* the workers' */
+    struct thread sim_thread;
+    struct sim *sim;
+    int access_fd;
+    int signals_n; /* stop signals received */
+};
+
+static int usage(FILE *to, int code)
+{
+    fprintf(to, "usage: tidegate serve [FILE]\n\n"
+                "Runs the gateway with the configuration in FILE. Without FILE: ./tidegate.yaml if it "
+                "exists; else what\n"
+                "DEEPSEEK_API_KEY, OPENAI_API_KEY and OPENAI_BASE_URL say; else the built-in simulator as "
+                "the provider.\n"
+                "SIGTERM drains and stops; a second one stops at once.\n");
+    return code;
+}
+
+/* -- configuration
+ * ------------------------------------------------------------------------------------------------- */
+
+static void *run_loop(void *arg)
+{
+    loop_real_run(((struct thread *)arg)->loop);
+    return NULL;
+}
+
+static bool start_thread(struct thread *t)
+{
+    t->started = pthread_create(&t->id, NULL, run_loop, t) == 0;
+    return t->started;
+}
+
+static void join_thread(struct thread *t)
+{
+    if (t->started) {
+        loop_real_stop(t->loop);
+        pthread_join(t->id, NULL);
+        t->started = false;
+    }
+}
+
+/* The simulator as the provider: on a port of its own, then the configuration that points there. */
+static enum err configure_sim(struct server *s, struct config_report *report)
+{
+    struct real_opts ro = {.seed = (uint64_t)clock_wall_us(), .pending_max = 16 * 1024 * 1024};
+    struct sim_opts so;
+    struct addr at, bound;
+    char text[64];
+
+    sim_opts_default(&so);
+    so.deepseek = true;
+    s->sim_thread.loop = loop_real_new(&ro);
+    if (s->sim_thread.loop == NULL)
+        return ERR_SYSTEM;
+    s->sim = sim_new(s->sim_thread.loop, &so);
+    (void)!addr_parse(SLICE("127.0.0.1:0"), &at);
+    if (sim_listen(s->sim, &at, &bound) != ERR_OK)
+        return ERR_SYSTEM;
+    addr_format(&bound, text, sizeof text);
+    s->facts.source = BANNER_SIM;
+    return config_for_sim(text, &s->cfg, &s->facts.yaml, report);
+}
+
+static bool configure(struct server *s, const char *file)
+{
+    struct config_report report = {.text = ""};
+    enum err e = ERR_OK;
+
+    if (file == NULL && access("tidegate.yaml", F_OK) == 0)
+        file = "tidegate.yaml";
+    if (file != NULL) {
+        s->facts.source = BANNER_FILE;
+        s->facts.file = file;
+        e = config_load(file, &config_env_process, &s->cfg, &report);
+    } else {
+        s->facts.source = BANNER_ENV;
+        e = config_from_env(&config_env_process, &s->cfg, &s->facts.yaml, &report);
+        if (e == ERR_OK && s->cfg == NULL)
+            e = configure_sim(s, &report);
+    }
+    fputs(report.text, stderr);
+    if (e != ERR_OK && report.text[0] == '\0')
+        fprintf(stderr, "tidegate: the configuration could not be made: %s\n", strerror(errno));
+    return e == ERR_OK;
+}
+
+/* -- making
+ * -------------------------------------------------------------------------------------------------------- */
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+        r.rlim_cur = r.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &r);
+    }
+}
+
+static bool open_access_log(struct server *s)
+{
+    const char *where = s->cfg->access_log;
+
+    s->access_fd = -1;
+    if (strcmp(where, "stdout") == 0)
+        s->access_fd = STDOUT_FILENO;
+    else if (strcmp(where, "off") != 0)
+        s->access_fd = open(where, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (s->access_fd < 0 && strcmp(where, "off") != 0) {
+        fprintf(stderr, "tidegate: the access log %s cannot be opened: %s\n", where, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+/* Says which address is taken before SO_REUSEPORT would share it silently. */
+static bool probe(const char *text)
+{
+    struct addr at;
+    int e;
+
+    if (text == NULL || addr_parse(slice_of(text), &at) != ERR_OK || addr_port(&at) == 0)
+        return true;
+    e = loop_real_probe(&at);
+    if (e == 0)
+        return true;
+    fprintf(stderr, "tidegate: cannot listen at %s: %s%s\n", text, strerror(e),
+            e == EADDRINUSE
+                ? " (another program, or another tidegate, has this port; change the address in the "
+                  "configuration or stop it)"
+                : "");
+    return false;
+}
+
+static bool probe_all(const struct config *cfg)
+{
+    bool fine = probe(cfg->admin) & probe(cfg->metrics);
+
+    for (size_t i = 0; i < cfg->listen_n; i++)
+        fine &= probe(cfg->listen[i]);
+    return fine;
+}
+
+static struct loop *new_loop(struct server *s, uint64_t seed)
+{
+    struct real_opts o = {.seed = seed, .budget = &s->app->budget, .pending_max = app_pending_max(s->cfg)};
+
+    return loop_real_new(&o);
+}
+
+static bool make_workers(struct server *s)
+{
+    const char *which = "";
+
+    for (int i = 0; i < s->cfg->workers; i++) {
+        s->threads[i].loop = new_loop(s, s->app->seed + (uint64_t)i + 1);
+        if (s->threads[i].loop == NULL) {
+            fprintf(stderr, "tidegate: a worker cannot be made: %s\n", strerror(errno));
+            return false;
+        }
+        s->workers[i] = worker_new(s->app, s->threads[i].loop, i);
+        if (worker_listen(s->workers[i], &s->facts.bound, &which) != ERR_OK) {
+            fprintf(stderr, "tidegate: cannot listen at %s: %s\n", which, strerror(errno));
+            return false;
+        }
+    }
+    return true;
+}
+
+static void on_drained(void *ud)
+{
+    struct server *s = ud;
+
+    loop_real_stop(s->control_loop);
+}
+
+static void on_signal(void *ud, int sig)
+{
+    struct server *s = ud;
+
+    (void)sig;
+    if (s->signals_n++ == 0) {
+        LOG_INF(&s->log, "draining: /readyz fails, open requests may finish; a second signal stops at once");
+        control_drain(s->control);
+    } else {
+        LOG_WRN(&s->log, "stopping at once");
+        control_cut(s->control);
+    }
+}
+
+static bool make_control(struct server *s)
+{
+    static const int STOP[] = {SIGTERM, SIGINT};
+    struct control_opts o = {.on_drained = on_drained, .ud = s, .more_metrics = process_metrics};
+    const char *which = "";
+
+    s->control_loop = new_loop(s, s->app->seed);
+    if (s->control_loop == NULL || loop_real_signals(s->control_loop, STOP, 2, on_signal, s) != ERR_OK) {
+        fprintf(stderr, "tidegate: the control thread cannot be made: %s\n", strerror(errno));
+        return false;
+    }
+    s->control = control_new(s->app, s->control_loop, &o, &which);
+    if (s->control == NULL)
+        fprintf(stderr, "tidegate: cannot listen at %s: %s\n", which, strerror(errno));
+    return s->control != NULL;
+}
+
+static bool make(struct server *s)
+{
+    enum log_level level = LOG_INFO;
+    struct app_opts o = {.log = &s->log, .wall_us = clock_wall_us()};
+    const char *why = "";
+
+    (void)!log_level_parse(slice_of(s->cfg->log_level), &level);
+    log_init(&s->log, STDERR_FILENO, level, isatty(STDERR_FILENO) != 0);
+    if (!open_access_log(s) || !probe_all(s->cfg))
+        return false;
+    o.access_fd = s->access_fd;
+    rng_secret_bytes(&o.seed, sizeof o.seed);
+    s->app = app_new(s->cfg, &o, &why);
+    if (s->app == NULL) {
+        fprintf(stderr, "tidegate: %s\n", why);
+        return false;
+    }
+    s->workers = mem_zalloc((size_t)s->cfg->workers * sizeof *s->workers);
+    s->threads = mem_zalloc((size_t)s->cfg->workers * sizeof *s->threads);
+    return make_workers(s) && make_control(s);
+}
+
+/* -- running
+ * ------------------------------------------------------------------------------------------------------- */
+
+static bool run(struct server *s)
+{
+    if (s->sim != NULL && !start_thread(&s->sim_thread))
+        return false;
+    for (int i = 0; i < s->cfg->workers; i++) {
+        if (!start_thread(&s->threads[i]))
+            return false;
+    }
+    banner_print(stderr, s->cfg, &s->facts);
+    loop_real_run(s->control_loop);
+    LOG_INF(&s->log, "stopped");
+    return true;
+}
+
+/* Undoes whatever was made, in reverse; after a start that failed half-way as well. */
+static void unmake(struct server *s)
+{
+    int n = s->cfg != NULL && s->threads != NULL ? s->cfg->workers : 0;
+
+    for (int i = 0; i < n; i++)
+        join_thread(&s->threads[i]);
+    join_thread(&s->sim_thread);
+    control_free(&s->control);
+    for (int i = n - 1; i >= 0; i--)
+        worker_free(&s->workers[i]);
+    sim_free(&s->sim);
+    for (int i = 0; i < n; i++)
+        loop_free(&s->threads[i].loop);
+    loop_free(&s->control_loop);
+    loop_free(&s->sim_thread.loop);
+    app_free(&s->app);
+    mem_free(s->workers);
+    mem_free(s->threads);
+    config_unref(&s->cfg);
+    mem_free(s->facts.yaml);
+}
+
+int serve_main(int argc, char **argv)
+{
+    struct server s = {.access_fd = -1};
+    sigset_t stop;
+    bool fine;
+
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+        return usage(stdout, 0);
+    if (argc > 2 || (argc == 2 && argv[1][0] == '-'))
+        return usage(stderr, 2);
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &stop, NULL);
+    raise_descriptor_limit();
+    fine = configure(&s, argc == 2 ? argv[1] : NULL) && make(&s) && run(&s);
+    unmake(&s);
+    return fine ? 0 : 1;
+}

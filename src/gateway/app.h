@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* What the workers and the control thread of one gateway share, and its life: ready, draining, gone. */
+#ifndef GATEWAY_APP_H
+#define GATEWAY_APP_H
+
+#include "base/budget.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "config/config.h"
+#include "gateway/stats.h"
+#include "io/loop.h"
+#include "io/tls.h"
+
+struct admission;
+struct worker;
+struct control;
+
+struct app {
+    struct config *cfg;
+    struct admission *admission;
+    struct budget budget;
+    struct stats stats;      /* label rows */
+    struct tls_config **tls; /* one per endpoint, NULL for plain ones */
+    struct log *log;         /* or NULL */
+    int access_fd;           /* -1: no access log */
+    uint64_t seed;
+    struct worker **workers;
+    size_t workers_n;
+    struct control *control;
+    int64_t started_wall_us;
+    int draining; /* atomic: /readyz fails */
+    struct metrics *control_metrics;
+};
+
+struct app_opts {
+    struct log *log;
+    int access_fd;
+    uint64_t seed;
+    int64_t wall_us;
+};
+
+/* Takes a reference to the configuration. On failure NULL, and *why names what is wrong. */
+struct app *app_new(struct config *cfg, const struct app_opts *opts, const char **why);
+/* Workers and control must be gone. */
+void app_free(struct app **a);
+/* The bound that loops must be made with for this configuration (real_opts.pending_max, vnet_loop). */
+size_t app_pending_max(const struct config *cfg);
+/* Every metrics block: workers, then control. Returns how many; `out` has room for workers_n + 1. */
+size_t app_metrics(const struct app *a, struct metrics **out);
+bool app_is_draining(const struct app *a);
+
+#endif

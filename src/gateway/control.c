@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/* The control thread: /metrics and health on their own listeners, and the order of a drain.
+ *
+ *   SIGTERM -> /readyz fails, workers told -> (drain_delay) they stop accepting -> each says when it is empty
+ *           -> all empty, or timeouts.drain has passed and the rest is cut -> on_drained
+ *
+ * Scrapes read every worker's counters without a lock (base/metrics.h). */
+#include "gateway/control.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/mem.h"
+#include "gateway/worker.h"
+#include "http/conn.h"
+#include "llm/reply.h"
+#include "shared/admission.h"
+
+#define METRICS_BYTES_MAX (16 * 1024 * 1024)
+
+struct control {
+    struct app *app;
+    struct loop *loop;
+    struct control_opts opts;
+    struct conn_limits limits;
+    struct list conns;
+    struct listener *admin, *metrics;
+    size_t drained_n;
+    bool draining, cutting, done;
+    struct timer patience;
+};
+
+/* -- the pages
+ * ----------------------------------------------------------------------------------------------------- */
+
+static void respond(struct conn *c, int status, struct slice type, struct slice body)
+{
+    struct loop *l = conn_loop(c);
+    char id[ID_BYTES + 1];
+    struct header h[2] = {{SLICE("Content-Type"), type}, {SLICE("X-Request-Id"), SLICE_NONE}};
+
+    id_make(&l->dice, id);
+    h[1].value = arena_dup(&l->turn, slice_of(id));
+    conn_respond(c, status, h, 2, body);
+}
+
+static void respond_error(struct conn *c, enum err e)
+{
+    struct reply_error re = {.err = e};
+    struct buf out;
+
+    buf_init(&out, 8192, NULL);
+    (void)!reply_error_body(&out, &re);
+    respond(c, err_row(e)->status, SLICE("application/json"),
+            arena_dup(&conn_loop(c)->turn, buf_slice(&out)));
+    buf_fini(&out);
+}
+
+static void add_gauge(struct buf *out, const char *name, const char *help, uint64_t v)
+{
+    (void)!buf_printf(out, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", name, help, name, name,
+                      (unsigned long long)v);
+}
+
+static void page_metrics(struct control *k, struct conn *c)
+{
+    struct app *a = k->app;
+    struct metrics **blocks = mem_alloc((a->workers_n + 1) * sizeof *blocks);
+    size_t n = app_metrics(a, blocks);
+    struct buf out;
+    enum err e;
+
+    buf_init(&out, METRICS_BYTES_MAX, NULL);
+    e = metrics_render(blocks, n, &out);
+    add_gauge(&out, "tidegate_memory_budget_used_bytes", "Bytes charged to the memory budget now.",
+              budget_used(&a->budget));
+    add_gauge(&out, "tidegate_memory_budget_limit_bytes", "The memory budget, limits.memory.",
+              a->budget.limit_bytes);
+    add_gauge(&out, "tidegate_slots_used", "Slots and places in lines that are taken now.",
+              admission_used(a->admission));
+    if (k->opts.more_metrics != NULL)
+        k->opts.more_metrics(k->opts.ud, &out);
+    if (e == ERR_OK)
+        respond(c, 200, SLICE("text/plain; version=0.0.4; charset=utf-8"),
+                arena_dup(&k->loop->turn, buf_slice(&out)));
+    else
+        respond_error(c, ERR_INTERNAL);
+    buf_fini(&out);
+    mem_free(blocks);
+}
+
+static void page_healthz(struct control *k, struct conn *c)
+{
+    (void)k;
+    respond(c, 200, SLICE("text/plain; charset=utf-8"), SLICE("ok\n"));
+}
+
+static void page_readyz(struct control *k, struct conn *c)
+{
+    if (app_is_draining(k->app))
+        respond_error(c, ERR_DRAINING);
+    else
+        respond(c, 200, SLICE("text/plain; charset=utf-8"), SLICE("ready\n"));
+}
+
+static const struct {
+    const char *path;
+    void (*answer)(struct control *k, struct conn *c);
+} PAGES[] = {
+    {"/metrics", page_metrics},
+    {"/healthz", page_healthz},
+    {"/readyz", page_readyz},
+};
+
+static void *on_request(void *owner, struct conn *c, const struct http_request *rq, struct arena *arena)
+{
+    (void)arena;
+    for (size_t i = 0; i < COUNT_OF(PAGES); i++) {
+        if (!slice_eq(rq->path, slice_of(PAGES[i].path)))
+            continue;
+        if (rq->method == HTTP_GET || rq->method == HTTP_HEAD)
+            PAGES[i].answer(owner, c);
+        else
+            respond_error(c, ERR_METHOD_NOT_ALLOWED);
+        return NULL;
+    }
+    respond_error(c, ERR_ROUTE_NOT_FOUND);
+    return NULL;
+}
+
+static void on_refused(void *owner, struct conn *c, enum err why)
+{
+    (void)owner;
+    respond_error(c, why);
+}
+
+static const struct conn_handler HANDLER = {.on_request = on_request, .on_refused = on_refused};
+
+static void on_accept(void *ud, struct stream *s, const struct addr *peer)
+{
+    struct control *k = ud;
+    struct conn *c = conn_new(s, peer, &k->limits, &HANDLER, k);
+
+    list_push_back(&k->conns, conn_node(c));
+}
+
+/* -- draining
+ * ------------------------------------------------------------------------------------------------------ */
+
+static void finish(struct control *k)
+{
+    if (k->done)
+        return;
+    k->done = true;
+    timer_stop(&k->loop->wheel, &k->patience);
+    k->opts.on_drained(k->opts.ud);
+}
+
+static void on_worker_drained(struct message *m)
+{
+    struct worker *w = CONTAINER_OF(m, struct worker, stopped);
+    struct control *k = w->app->control;
+
+    if (++k->drained_n == k->app->workers_n)
+        finish(k);
+}
+
+void control_worker_drained(struct control *k, struct worker *w)
+{
+    message_init(&w->stopped, on_worker_drained);
+    mailbox_send(&k->loop->mailbox, &w->stopped);
+}
+
+void control_cut(struct control *k)
+{
+    if (k->done || k->cutting)
+        return;
+    k->draining = k->cutting = true;
+    __atomic_store_n(&k->app->draining, 1, __ATOMIC_RELEASE);
+    for (size_t i = 0; i < k->app->workers_n; i++)
+        mailbox_send(&k->app->workers[i]->loop->mailbox, &k->app->workers[i]->cut);
+}
+
+static void on_patience(struct timer *t)
+{
+    struct control *k = CONTAINER_OF(t, struct control, patience);
+
+    LOG_WRN(k->app->log, "the drain's time is over: what is still open is cut");
+    control_cut(k);
+}
+
+void control_drain(struct control *k)
+{
+    const struct config_options *opt = &k->app->cfg->opt;
+
+    if (k->draining)
+        return;
+    k->draining = true;
+    __atomic_store_n(&k->app->draining, 1, __ATOMIC_RELEASE);
+    for (size_t i = 0; i < k->app->workers_n; i++)
+        mailbox_send(&k->app->workers[i]->loop->mailbox, &k->app->workers[i]->start_drain);
+    timer_set(&k->loop->wheel, &k->patience,
+              clock_add(k->loop->now_us, clock_add(opt->drain_delay_us, opt->drain_us)));
+}
+
+/* -- life
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static bool listen_at(struct control *k, const char *text, struct listener **out, const char **which)
+{
+    struct addr at;
+
+    if (text == NULL)
+        return true;
+    *which = text;
+    return addr_parse(slice_of(text), &at) == ERR_OK &&
+           k->loop->ops->listen(k->loop, &at, on_accept, k, out, NULL) == ERR_OK;
+}
+
+struct control *control_new(struct app *a, struct loop *l, const struct control_opts *o, const char **which)
+{
+    struct control *k = MEM_NEW(struct control);
+    const struct config_options *opt = &a->cfg->opt;
+
+    k->app = a;
+    k->loop = l;
+    k->opts = *o;
+    k->limits = (struct conn_limits){(size_t)opt->head_max, 4096,         opt->head_us,
+                                     opt->body_us,          opt->idle_us, opt->write_us};
+    list_init(&k->conns);
+    timer_init(&k->patience, on_patience);
+    a->control = k;
+    if (!listen_at(k, a->cfg->admin, &k->admin, which) || !listen_at(k, a->cfg->metrics, &k->metrics, which))
+        control_free(&k);
+    return k;
+}
+
+void control_free(struct control **kp)
+{
+    struct control *k = *kp;
+
+    *kp = NULL;
+    if (k == NULL)
+        return;
+    k->loop->ops->unlisten(&k->admin);
+    k->loop->ops->unlisten(&k->metrics);
+    while (!list_empty(&k->conns))
+        conn_close(conn_of_node(k->conns.next));
+    timer_stop(&k->loop->wheel, &k->patience);
+    k->app->control = NULL;
+    mem_free(k);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* The control thread's part of a gateway: the admin and metrics listeners, and the drain. */
+#ifndef GATEWAY_CONTROL_H
+#define GATEWAY_CONTROL_H
+
+#include "gateway/app.h"
+
+struct control;
+struct worker;
+
+struct control_opts {
+    /* Every worker has drained, or had to be cut: the program stops its loops. Thread: control's. */
+    void (*on_drained)(void *ud);
+    void *ud;
+    /* More lines for /metrics (the process's own figures); may be NULL. */
+    void (*more_metrics)(void *ud, struct buf *out);
+};
+
+/* Before or after the workers. Listens at admin and metrics when the configuration has them; on failure NULL
+ * and *which is the address at fault. */
+struct control *control_new(struct app *a, struct loop *l, const struct control_opts *o, const char **which);
+void control_free(struct control **c);
+
+/* Begins the drain: /readyz fails at once; see options timeouts.drain_delay and timeouts.drain. Thread:
+ * control's. */
+void control_drain(struct control *c);
+/* Ends everything at once (a second signal). on_drained follows when the workers have let go. Thread:
+ * control's. */
+void control_cut(struct control *c);
+/* A worker has let go of everything. Thread: any (it posts). */
+void control_worker_drained(struct control *c, struct worker *w);
+
+#endif

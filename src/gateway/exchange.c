@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: MIT */
+/* The story of a request: what is it, who sends it, what does it want, and its answer's way back.
+ *
+ * STATES is the table, `run` the driver. A state's function returns STEP_MORE to go on at once, STEP_WAIT
+ * when something from outside has to happen first, or when the exchange is over: after exchange_fail,
+ * exchange_respond and flight_open its memory may be gone, so nothing is touched after them.
+ *
+ * Identify comes before the body is read: nobody without a key makes the gateway hold 48 MiB. */
+#include "gateway/exchange.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "gateway/access_log.h"
+#include "gateway/app.h"
+#include "gateway/identify.h"
+#include "gateway/response.h"
+#include "policy/clocks.h"
+
+enum step { STEP_WAIT, STEP_MORE };
+
+static void run(struct exchange *ex);
+
+static const struct config *config(const struct exchange *ex)
+{
+    return ex->w->app->cfg;
+}
+
+static int64_t now_us(const struct exchange *ex)
+{
+    return ex->w->loop->now_us;
+}
+
+/* -- the end
+ * ------------------------------------------------------------------------------------------------------- */
+
+static enum result result_of(const struct exchange *ex)
+{
+    int status = ex->err == ERR_OK ? 200 : err_row(ex->err)->status;
+
+    if (ex->err == ERR_CLIENT_GONE)
+        return RESULT_CANCELLED;
+    if (ex->err == ERR_OK)
+        return ex->route->id == ROUTE_CHAT ? RESULT_FULL : RESULT_LOCAL;
+    /* Refusals are the client's to mend; a full line, a limit of the provider or a drain is ours. */
+    return status < 429 || status == 431 ? RESULT_REFUSED : RESULT_FAILED;
+}
+
+static void record(struct exchange *ex, enum result result)
+{
+    struct metrics *m = ex->w->metrics;
+    int64_t took_us = now_us(ex) - ex->started_us;
+
+    metrics_add(m, METRIC_EXCHANGES, 0, -1);
+    metrics_add(m, METRIC_REQUESTS, stats_route_result(ex->route->id, result), 1);
+    if (ex->status != 0)
+        metrics_add(m, METRIC_RESPONSES, stats_code(ex->status), 1);
+    if (ex->err != ERR_OK)
+        metrics_add(m, METRIC_ERRORS, (size_t)ex->err, 1);
+    if (ex->route->id == ROUTE_CHAT && ex->match.model >= 0) {
+        size_t model = (size_t)ex->match.model;
+
+        metrics_observe(m, METRIC_DURATION, model, took_us);
+        metrics_observe(m, METRIC_LINE_WAIT, model, ex->facts.wait_us);
+        if (ex->facts.first_us > 0)
+            metrics_observe(m, METRIC_TTFT, model, ex->facts.first_us - ex->started_us);
+        metrics_add(m, METRIC_TOKENS_IN, model, ex->facts.usage.prompt_tokens);
+        metrics_add(m, METRIC_TOKENS_OUT, model, ex->facts.usage.completion_tokens);
+    }
+}
+
+/* Everything that must happen exactly once for every exchange, before the connection lets go of its memory.
+ */
+static void settle(struct exchange *ex, enum err e)
+{
+    enum result result;
+
+    ASSERT(ex->state != EX_SETTLED && ex->subscriber.flight == NULL);
+    ex->state = EX_SETTLED;
+    ex->err = e;
+    result = result_of(ex);
+    timer_stop(&ex->w->loop->wheel, &ex->timer);
+    buf_fini(&ex->body);
+    record(ex, result);
+    access_log_exchange(ex->w->access, ex, result);
+    ex->w->exchanges_n--;
+    worker_note_idle(ex->w);
+    if (ex->over != NULL)
+        *ex->over = true;
+}
+
+void exchange_respond(struct exchange *ex, int status, struct slice content_type, struct slice body)
+{
+    ex->status = status;
+    ex->bytes_out = body.n;
+    settle(ex, ERR_OK);
+    response_whole(ex, status, content_type, body);
+}
+
+void exchange_fail_with(struct exchange *ex, const struct flight_end *end)
+{
+    bool in_band = ex->head_sent;
+
+    if (!in_band)
+        ex->status = response_error_status(end);
+    settle(ex, end->err);
+    if (!in_band) {
+        response_error(ex, end);
+        return;
+    }
+    if (ex->chat.stream)
+        response_error_event(ex, end);
+    conn_abort(ex->conn);
+}
+
+void exchange_fail(struct exchange *ex, enum err e)
+{
+    struct flight_end end = {.err = e, .retry_after_us = -1};
+
+    exchange_fail_with(ex, &end);
+}
+
+static void fail_field(struct exchange *ex, enum err e, const char *why, const char *param)
+{
+    struct flight_end end = {
+        .err = e, .detail = slice_of(why), .param = slice_of(param), .retry_after_us = -1};
+
+    exchange_fail_with(ex, &end);
+}
+
+/* -- the flight's answer
+ * ------------------------------------------------------------------------------------------- */
+
+static struct exchange *of_subscriber(struct subscriber *s)
+{
+    return CONTAINER_OF(s, struct exchange, subscriber);
+}
+
+static void on_begin(struct subscriber *s, int64_t length)
+{
+    struct exchange *ex = of_subscriber(s);
+
+    ex->facts = *flight_facts(s->flight);
+    ex->state = EX_RELAY;
+    if (ex->head_sent)
+        return;
+    response_begin(ex, ex->chat.stream ? SLICE("text/event-stream") : SLICE("application/json"),
+                   length >= 0 ? length : CONN_CHUNKED);
+    if (ex->chat.stream)
+        timer_set(&ex->w->loop->wheel, &ex->timer, now_us(ex) + config(ex)->opt.comment_us);
+}
+
+static void on_event(struct subscriber *s, struct slice bytes)
+{
+    struct exchange *ex = of_subscriber(s);
+
+    if (ex->late_labels && slice_starts(bytes, SLICE("data: [DONE]"))) {
+        ex->facts = *flight_facts(s->flight);
+        response_late_labels(ex);
+    }
+    ex->bytes_out += bytes.n;
+    ex->last_out_us = now_us(ex);
+    conn_body(ex->conn, bytes);
+    if (!s->held && conn_pending(ex->conn) > (size_t)config(ex)->opt.pending_max)
+        flight_hold(s);
+}
+
+static void on_end(struct subscriber *s, const struct flight_end *end)
+{
+    struct exchange *ex = of_subscriber(s);
+
+    ex->facts = *flight_facts(s->flight);
+    s->flight = NULL;
+    if (end->err != ERR_OK) {
+        exchange_fail_with(ex, end);
+        return;
+    }
+    settle(ex, ERR_OK);
+    conn_end(ex->conn);
+}
+
+static const struct subscriber_cb SUBSCRIBER_CB = {on_begin, on_event, on_end};
+
+/* A streaming client that waits: after `hold` it gets its head and comments, so that nothing between us cuts
+ * a quiet connection; a stream that has begun gets one whenever it was quiet for that long. */
+static void on_timer(struct timer *t)
+{
+    struct exchange *ex = CONTAINER_OF(t, struct exchange, timer);
+    int64_t every_us = config(ex)->opt.comment_us;
+    size_t position = flight_position(ex->subscriber.flight);
+
+    if (!ex->head_sent) {
+        ex->late_labels = true;
+        response_begin(ex, SLICE("text/event-stream"), CONN_CHUNKED);
+        ex->last_out_us = 0;
+    }
+    if (now_us(ex) - ex->last_out_us >= every_us) {
+        if (position > 0)
+            response_comment(ex, arena_printf(&ex->w->loop->turn, "queued position=%zu", position));
+        else
+            response_comment(ex, SLICE("waiting"));
+    }
+    timer_set(&ex->w->loop->wheel, t, ex->last_out_us + every_us);
+}
+
+/* -- the states
+ * ---------------------------------------------------------------------------------------------------- */
+
+static enum step enter_route(struct exchange *ex)
+{
+    enum err why;
+    const struct route *r = routes_find(ex->rq, &why, &ex->allow);
+
+    if (r == NULL) {
+        exchange_fail(ex, why);
+        return STEP_WAIT;
+    }
+    ex->route = r;
+    ex->state = EX_IDENTIFY;
+    return STEP_MORE;
+}
+
+static enum step enter_identify(struct exchange *ex)
+{
+    enum err e = ex->route->open ? ERR_OK : identify_client(config(ex), ex->rq, &ex->key);
+
+    if (e == ERR_OK && ex->w->draining && !ex->route->open)
+        e = ERR_DRAINING;
+    if (e != ERR_OK) {
+        exchange_fail(ex, e);
+        return STEP_WAIT;
+    }
+    if (ex->route->answer != NULL) {
+        ex->route->answer(ex);
+        return STEP_WAIT;
+    }
+    ex->state = EX_READ;
+    return STEP_MORE;
+}
+
+/* Before the body comes: may it? */
+static enum step enter_read(struct exchange *ex)
+{
+    struct slice coding = http_header(ex->rq->headers, ex->rq->headers_n, "content-encoding");
+    uint64_t max = (uint64_t)config(ex)->opt.body_max;
+
+    buf_init(&ex->body, (size_t)max, &ex->w->app->budget);
+    if (coding.n > 0 && !slice_ieq(coding, SLICE("identity")))
+        exchange_fail(ex, ERR_MEDIA_TYPE);
+    else if (ex->rq->content_length > 0 && (uint64_t)ex->rq->content_length > max)
+        exchange_fail(ex, ERR_BODY_TOO_LARGE);
+    return STEP_WAIT;
+}
+
+static struct slice header(const struct exchange *ex, const char *name)
+{
+    return http_header(ex->rq->headers, ex->rq->headers_n, name);
+}
+
+/* The class of the request: the key's, or a lower one that the client asks for. False: it names none. */
+static bool choose_priority(struct exchange *ex)
+{
+    struct slice asked = header(ex, "x-tidegate-priority");
+    enum priority best = ex->key != NULL ? ex->key->priority : PRIORITY_NORMAL, p;
+
+    ex->priority = best;
+    if (asked.n == 0)
+        return true;
+    if (!config_priority_parse(asked, &p))
+        return false;
+    if (p > best)
+        ex->priority = p;
+    return true;
+}
+
+static enum step enter_understand(struct exchange *ex)
+{
+    const char *why = NULL, *param = NULL;
+    enum err e = chat_parse(buf_slice(&ex->body), ex->w->json, ex->arena, &ex->chat, &why, &param);
+
+    if (e != ERR_OK) {
+        fail_field(ex, e, why, param);
+        return STEP_WAIT;
+    }
+    ex->match = config_find_model(config(ex), ex->chat.model);
+    if (ex->match.model < 0) {
+        struct slice text =
+            arena_printf(ex->arena, "The model '%.*s' does not exist here.", SLICE_ARG(ex->chat.model));
+
+        fail_field(ex, ERR_MODEL_NOT_FOUND, text.p, "model");
+        return STEP_WAIT;
+    }
+    if (!identify_may_use(ex->key, ex->match.model)) {
+        exchange_fail(ex, ERR_MODEL_FORBIDDEN);
+        return STEP_WAIT;
+    }
+    if (!choose_priority(ex)) {
+        fail_field(ex, ERR_BAD_FIELD, "x-tidegate-priority must be critical, high, normal or bulk.",
+                   "x-tidegate-priority");
+        return STEP_WAIT;
+    }
+    ex->state = EX_JOIN;
+    return STEP_MORE;
+}
+
+/* The client's own patience in seconds, as its SDK states it; 0: not stated. */
+static double client_timeout_s(const struct exchange *ex)
+{
+    struct slice v = header(ex, "x-stainless-read-timeout");
+    char text[32] = "";
+
+    if (v.n == 0 || v.n >= sizeof text)
+        return 0;
+    memcpy(text, v.p, v.n);
+    return strtod(text, NULL);
+}
+
+static enum step enter_join(struct exchange *ex)
+{
+    const struct config_model *model = &config(ex)->models[ex->match.model];
+    struct slice deadline = header(ex, "x-tidegate-deadline-ms");
+    uint64_t deadline_ms = 0;
+    struct flight_ask ask = {
+        .model = ex->match.model,
+        .alias = ex->match.alias,
+        .upstream = ex->match.upstream,
+        .priority = ex->priority,
+        .chat = &ex->chat,
+        .body = &ex->body,
+        .authorization = header(ex, "authorization"),
+        .request_id = ex->request_id,
+        .headers = ex->rq->headers,
+        .headers_n = ex->rq->headers_n,
+        .arrived_us = ex->started_us,
+    };
+
+    if (deadline.n > 0 && (!slice_to_u64(deadline, UINT64_C(86400000), &deadline_ms) || deadline_ms == 0)) {
+        fail_field(ex, ERR_BAD_FIELD,
+                   "x-tidegate-deadline-ms must be a whole number of milliseconds from 1 to 86400000.",
+                   "x-tidegate-deadline-ms");
+        return STEP_WAIT;
+    }
+    ask.deadline_us =
+        clocks_deadline(ex->started_us, model->deadline_us, (int64_t)deadline_ms, client_timeout_s(ex));
+    if (ex->chat.stream)
+        timer_set(&ex->w->loop->wheel, &ex->timer, clock_add(now_us(ex), config(ex)->opt.hold_us));
+    ex->state = EX_AWAIT;
+    flight_open(ex->w, &ask, &ex->subscriber, &SUBSCRIBER_CB);
+    return STEP_WAIT;
+}
+
+static enum step (*const STATES[EX_N])(struct exchange *ex) = {
+    [EX_ROUTE] = enter_route,           [EX_IDENTIFY] = enter_identify, [EX_READ] = enter_read,
+    [EX_UNDERSTAND] = enter_understand, [EX_JOIN] = enter_join,
+};
+
+static void run(struct exchange *ex)
+{
+    while (STATES[ex->state](ex) == STEP_MORE)
+        continue;
+}
+
+/* -- the connection's side
+ * ----------------------------------------------------------------------------------------- */
+
+static struct slice choose_request_id(struct worker *w, const struct http_request *rq, struct arena *arena)
+{
+    struct slice own = http_header(rq->headers, rq->headers_n, "x-request-id");
+    char *id;
+
+    if (id_is_safe(own))
+        return own;
+    id = arena_bytes(arena, ID_BYTES + 1);
+    id_make(&w->loop->dice, id);
+    return (struct slice){id, ID_BYTES};
+}
+
+static void *on_request(void *owner, struct conn *c, const struct http_request *rq, struct arena *arena)
+{
+    struct worker *w = owner;
+    struct exchange *ex = ARENA_NEW(arena, struct exchange);
+    struct slice retries = http_header(rq->headers, rq->headers_n, "x-stainless-retry-count");
+    bool over = false;
+
+    ex->w = w;
+    ex->conn = c;
+    ex->rq = rq;
+    ex->arena = arena;
+    ex->route = &ROUTE_UNKNOWN;
+    ex->match.model = -1;
+    ex->facts.endpoint = -1;
+    ex->started_us = conn_request_started_us(c);
+    ex->request_id = choose_request_id(w, rq, arena);
+    ex->over = &over;
+    timer_init(&ex->timer, on_timer);
+    w->exchanges_n++;
+    metrics_add(w->metrics, METRIC_EXCHANGES, 0, 1);
+    if (retries.n > 0 && !slice_eq(retries, SLICE("0")))
+        metrics_add(w->metrics, METRIC_CLIENT_RETRIES, 0, 1);
+    run(ex);
+    if (over)
+        return NULL;
+    ex->over = NULL;
+    return ex;
+}
+
+static void on_body(void *user, struct slice bytes)
+{
+    struct exchange *ex = user;
+    enum err e = buf_add(&ex->body, bytes);
+
+    if (e != ERR_OK)
+        exchange_fail(ex, e == ERR_TOO_LARGE ? ERR_BODY_TOO_LARGE : ERR_MEMORY_BUDGET);
+}
+
+static void on_complete(void *user)
+{
+    struct exchange *ex = user;
+
+    ex->state = EX_UNDERSTAND;
+    run(ex);
+}
+
+static void on_gone(void *user, enum err why)
+{
+    struct exchange *ex = user;
+
+    (void)why;
+    if (ex->subscriber.flight != NULL) {
+        ex->facts = *flight_facts(ex->subscriber.flight);
+        flight_leave(&ex->subscriber);
+    }
+    settle(ex, ERR_CLIENT_GONE);
+}
+
+static void on_drain(void *user)
+{
+    struct exchange *ex = user;
+
+    if (ex->subscriber.flight != NULL && ex->subscriber.held)
+        flight_go_on(&ex->subscriber);
+}
+
+static void on_refused(void *owner, struct conn *c, enum err why)
+{
+    struct worker *w = owner;
+
+    metrics_add(w->metrics, METRIC_REQUESTS, stats_route_result(ROUTE_OTHER, RESULT_REFUSED), 1);
+    metrics_add(w->metrics, METRIC_RESPONSES, stats_code(err_row(why)->status), 1);
+    metrics_add(w->metrics, METRIC_ERRORS, (size_t)why, 1);
+    response_refusal(c, &w->loop->dice, why);
+}
+
+static void on_conn_closed(void *owner, struct conn *c)
+{
+    struct worker *w = owner;
+
+    (void)c;
+    w->conns_n--;
+    metrics_add(w->metrics, METRIC_CONNS, 0, -1);
+    worker_note_idle(w);
+}
+
+const struct conn_handler EXCHANGE_HANDLER = {on_request, on_body,    on_complete,   on_gone,
+                                              on_drain,   on_refused, on_conn_closed};

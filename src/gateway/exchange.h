@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* An exchange: one client request and its response, from the first byte to the settled record.
+ *
+ *   ROUTE -> IDENTIFY -> READ -> UNDERSTAND -> JOIN -> AWAIT -> RELAY -> SETTLED
+ *      |         |         |          |          |       |        |         ^
+ *      +---------+---------+----------+----------+-------+--------+---------+   (any state can end there)
+ *
+ * Ownership: an exchange lives in its request's arena (http/conn.h); it is over when its response is
+ * complete, when it has been aborted, or when the client has left. exchange_settle runs exactly once, before
+ * the connection is told that the response is complete, because that frees the arena. */
+#ifndef GATEWAY_EXCHANGE_H
+#define GATEWAY_EXCHANGE_H
+
+#include "gateway/flight.h"
+#include "gateway/routes.h"
+#include "gateway/stats.h"
+#include "gateway/worker.h"
+
+enum exchange_state {
+#define EXCHANGE(name, label, doc) EX_##name,
+#include "gateway/exchange.def"
+#undef EXCHANGE
+    EX_N
+};
+
+struct exchange {
+    struct worker *w;
+    struct conn *conn;
+    const struct http_request *rq;
+    struct arena *arena; /* the request's */
+    enum exchange_state state;
+    const struct route *route;
+    struct slice request_id;
+    const struct config_key *key; /* who calls, or NULL: nobody needs to say */
+    struct buf body;
+    struct chat chat;
+    struct config_match match; /* match.model -1: not known yet */
+    enum priority priority;
+    int64_t started_us;
+    struct subscriber subscriber; /* .flight NULL: on none */
+    struct flight_facts facts;    /* of the flight, kept when it is left */
+    bool head_sent;
+    bool late_labels;    /* the head went out before the endpoint was known */
+    struct timer timer;  /* hold, then comments */
+    int64_t last_out_us; /* when the client last got a byte of the stream */
+    uint64_t bytes_out;
+    int status;        /* sent to the client; 0: none */
+    enum err err;      /* why it failed */
+    const char *allow; /* for 405 */
+    bool *over;        /* set while on_request is on the stack: whether it ended inside */
+};
+
+/* The handler of connections on the gateway's public listeners; the owner is the worker. */
+extern const struct conn_handler EXCHANGE_HANDLER;
+
+/* For routes that answer by themselves: a whole response of ours; the exchange is over when it returns. */
+void exchange_respond(struct exchange *ex, int status, struct slice content_type, struct slice body);
+/* Ends with a row of errors.def: a status and an error object before the head went out, in-band after it. */
+void exchange_fail(struct exchange *ex, enum err e);
+/* The same with the endpoint's or our own more exact words. */
+void exchange_fail_with(struct exchange *ex, const struct flight_end *end);
+
+#endif

@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: MIT */
+/* The story of a flight: ask for a slot, wait for it, call, pass the answer on, settle.
+ *
+ * STATES is the table; `go` drives it. Everything that happens from outside (a grant, the bytes of a
+ * response, a clock, a subscriber that leaves) ends in one of the functions under "what happens", which moves
+ * the flight on.
+ *
+ * Settling: a call's slot and records are settled in settle_call, which every end of a call goes through
+ * exactly once; `seat_busy` and `calling` assert it. */
+#include "gateway/flight.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "gateway/app.h"
+#include "gateway/headers.h"
+#include "gateway/prepare.h"
+#include "gateway/verdict.h"
+#include "policy/clocks.h"
+#include "shared/admission.h"
+#include "upstream/call.h"
+
+#define TAIL_US CLOCK_SECOND_US /* an endpoint's time to end its response behind the end mark */
+#define RETRY_AFTER_MAX_US (60 * CLOCK_SECOND_US) /* DESIGN 4.3 */
+#define FIRST_BLOCK_BYTES 1536
+#define BLOCK_BYTES 4096
+
+enum flight_state {
+    FLIGHT_ADMIT,
+    FLIGHT_LINE,
+    FLIGHT_CALL,
+    FLIGHT_RELAY,
+    FLIGHT_TAIL,
+    FLIGHT_OVER,
+    FLIGHT_N
+};
+enum step { STEP_WAIT, STEP_MORE };
+
+struct flight {
+    struct worker *w;
+    const struct config_model *model;
+    const struct config_alias *alias;
+    enum flight_state state;
+    struct subscriber *subscriber; /* NULL: it has left, or has been told the end */
+    struct chat chat;
+    struct buf body;
+    struct slice authorization, request_id;
+    struct header kept[HEADERS_UP_MAX];
+    size_t kept_n;
+    struct seat seat;
+    struct call *call; /* under way */
+    bool calling;      /* a call is not settled yet */
+    struct verdict verdict;
+    struct clocks clocks;
+    struct timer timer;
+    int64_t deadline_us, line_since_us;
+    enum outcome last; /* of the last call */
+    struct flight_facts facts;
+    struct arena arena;
+    struct afterwards afterwards;
+    char first_block[FIRST_BLOCK_BYTES];
+};
+
+static void go(struct flight *f, enum flight_state state);
+
+static int64_t now_us(const struct flight *f)
+{
+    return f->w->loop->now_us;
+}
+
+static const struct config *config(const struct flight *f)
+{
+    return f->w->app->cfg;
+}
+
+/* -- the end
+ * ----------------------------------------------------------------------------------------------------- */
+
+static void free_flight(struct afterwards *a)
+{
+    struct flight *f = CONTAINER_OF(a, struct flight, afterwards);
+    struct worker *w = f->w;
+
+    ASSERT(!f->calling && f->seat.ticket.state == TICKET_FREE);
+    verdict_fini(&f->verdict);
+    buf_fini(&f->body);
+    arena_fini(&f->arena);
+    mem_free(f);
+    w->flights_n--;
+    worker_note_idle(w);
+}
+
+/* Tells the subscriber how it ended. */
+static void tell_end(struct flight *f, const struct flight_end *end)
+{
+    struct subscriber *s = f->subscriber;
+
+    f->subscriber = NULL;
+    if (s != NULL)
+        s->cb->on_end(s, end);
+}
+
+static void fail(struct flight *f, enum err e)
+{
+    struct flight_end end = {.err = e, .retry_after_us = -1};
+
+    tell_end(f, &end);
+    go(f, FLIGHT_OVER);
+}
+
+/* The last call's outcome is final. */
+static void fail_with_outcome(struct flight *f)
+{
+    const struct outcome_row *row = outcome_row(f->last);
+    const struct verdict *v = &f->verdict;
+    struct flight_end end = {row->err, 0, v->detail, v->param, v->code, v->retry_after_us};
+
+    if (row->kind == KIND_CLIENT)
+        end.status = v->status;
+    else
+        end.param = end.code = SLICE_NONE; /* the endpoint's own code would contradict ours */
+    if (row->kind == KIND_CREDENTIAL)
+        end.detail = SLICE_NONE; /* what a provider says about our key is for the log, not for clients */
+    if (end.retry_after_us > RETRY_AFTER_MAX_US)
+        end.retry_after_us = RETRY_AFTER_MAX_US;
+    tell_end(f, &end);
+    go(f, FLIGHT_OVER);
+}
+
+/* -- settling a call
+ * --------------------------------------------------------------------------------------------- */
+
+static void settle_call(struct flight *f, enum outcome o)
+{
+    struct metrics *m = f->w->metrics;
+    int endpoint = f->facts.endpoint;
+
+    ASSERT(f->calling);
+    f->calling = false;
+    f->last = o;
+    if (f->verdict.usage.known)
+        f->facts.usage = f->verdict.usage;
+    admission_leave(&f->seat, now_us(f), &f->w->loop->dice);
+    metrics_add(m, METRIC_CALLS_INFLIGHT, (size_t)endpoint, -1);
+    metrics_add(m, METRIC_CALLS, stats_endpoint_outcome(endpoint, o), 1);
+    metrics_add(m, METRIC_KEEPALIVE_BYTES, (size_t)endpoint, (int64_t)verdict_keepalive_bytes(&f->verdict));
+    metrics_add(m, METRIC_EVENTS, 0, (int64_t)f->verdict.relay.events_n);
+    if (f->verdict.begun && outcome_row(o)->kind == KIND_FAULT)
+        metrics_add(m, METRIC_TRUNCATED, (size_t)endpoint, 1);
+}
+
+/* A call has failed: another endpoint while nothing has gone to the client, else the end. */
+static void after_failure(struct flight *f)
+{
+    const struct outcome_row *row = outcome_row(f->last);
+    bool again = !f->verdict.begun && row->retry == OUTCOME_ELSEWHERE &&
+                 f->facts.calls_n < config(f)->opt.attempts_max && now_us(f) < f->deadline_us;
+
+    if (!again) {
+        fail_with_outcome(f);
+        return;
+    }
+    go(f, FLIGHT_ADMIT);
+}
+
+/* -- what happens: the response
+ * ------------------------------------------------------------------------------------ */
+
+static void on_begin(void *ud, int64_t length)
+{
+    struct flight *f = ud;
+
+    f->facts.first_us = now_us(f);
+    f->state = FLIGHT_RELAY;
+    if (f->subscriber != NULL)
+        f->subscriber->cb->on_begin(f->subscriber, length);
+}
+
+static void on_event(void *ud, struct slice bytes)
+{
+    struct flight *f = ud;
+
+    if (f->subscriber != NULL)
+        f->subscriber->cb->on_event(f->subscriber, bytes);
+}
+
+static void on_done(void *ud)
+{
+    static const struct flight_end COMPLETE = {.err = ERR_OK, .retry_after_us = -1};
+    struct flight *f = ud;
+
+    settle_call(f, OUTCOME_OK);
+    tell_end(f, &COMPLETE);
+    go(f, FLIGHT_TAIL);
+}
+
+static const struct verdict_sink SINK = {on_begin, on_event, on_done};
+
+static enum err on_call_head(void *ud, const struct http_response *rs)
+{
+    struct flight *f = ud;
+
+    return verdict_head(&f->verdict, rs);
+}
+
+static enum err on_call_body(void *ud, struct slice bytes)
+{
+    struct flight *f = ud;
+    bool payload = false, first = f->clocks.last_payload_us == 0;
+    enum err e;
+
+    if (f->state == FLIGHT_TAIL)
+        return ERR_OK;
+    e = verdict_body(&f->verdict, bytes, &payload);
+    if (payload) {
+        f->clocks.last_payload_us = now_us(f);
+        if (first && f->state != FLIGHT_TAIL)
+            timer_set(&f->w->loop->wheel, &f->timer, clocks_due(&f->clocks));
+    }
+    return e;
+}
+
+static void on_call_end(void *ud, enum err why, enum call_step step)
+{
+    struct flight *f = ud;
+    enum outcome o;
+
+    f->call = NULL;
+    if (f->state == FLIGHT_TAIL) { /* settled at the end mark */
+        go(f, FLIGHT_OVER);
+        return;
+    }
+    o = verdict_end(&f->verdict, why, step == CALL_CONNECTING, step == CALL_ANSWERED);
+    if (f->state == FLIGHT_TAIL) { /* a plain answer was complete: on_done has settled it */
+        go(f, FLIGHT_OVER);
+        return;
+    }
+    settle_call(f, o);
+    after_failure(f);
+}
+
+static const struct call_cb CALL_CB = {on_call_head, on_call_body, on_call_end};
+
+/* -- what happens: clocks and grants
+ * ------------------------------------------------------------------------------- */
+
+/* A clock has run out on the call under way. */
+static void give_up_call(struct flight *f, enum outcome o)
+{
+    call_cancel(&f->call);
+    f->verdict.outcome = o;
+    settle_call(f, o);
+    after_failure(f);
+}
+
+static void check_clocks(struct flight *f)
+{
+    bool held = f->subscriber != NULL && f->subscriber->held;
+    int64_t last = call_last_byte_us(f->call);
+    enum outcome o;
+
+    if (last > f->clocks.last_byte_us)
+        f->clocks.last_byte_us = last;
+    o = clocks_check(&f->clocks, now_us(f), held);
+    if (o != OUTCOME_OK) {
+        give_up_call(f, o);
+    } else {
+        int64_t due = clocks_due(&f->clocks);
+
+        /* Held: the bounds of silence do not count; look again when the later of them could matter. */
+        if (held && due <= now_us(f))
+            due = now_us(f) + CLOCK_SECOND_US;
+        timer_set(&f->w->loop->wheel, &f->timer, due);
+    }
+}
+
+static void on_timer(struct timer *t)
+{
+    struct flight *f = CONTAINER_OF(t, struct flight, timer);
+
+    if (f->state == FLIGHT_LINE) {
+        admission_leave(&f->seat, now_us(f), &f->w->loop->dice);
+        metrics_add(f->w->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, -1);
+        f->facts.wait_us += now_us(f) - f->line_since_us;
+        fail(f, ERR_DEADLINE_EXCEEDED);
+    } else if (f->state == FLIGHT_TAIL) {
+        call_cancel(&f->call);
+        go(f, FLIGHT_OVER);
+    } else {
+        check_clocks(f);
+    }
+}
+
+static void on_grant(struct seat *seat)
+{
+    struct flight *f = CONTAINER_OF(seat, struct flight, seat);
+
+    ASSERT(f->state == FLIGHT_LINE);
+    metrics_add(f->w->metrics, METRIC_LINE_DEPTH, (size_t)seat->ticket.model, -1);
+    f->facts.wait_us += now_us(f) - f->line_since_us;
+    go(f, FLIGHT_CALL);
+}
+
+/* -- the states
+ * ---------------------------------------------------------------------------------------------------- */
+
+static enum step enter_admit(struct flight *f)
+{
+    enum line_verdict v = admission_enter(&f->seat, now_us(f), &f->w->loop->dice);
+
+    switch (v) {
+    case LINE_TAKEN:
+        f->state = FLIGHT_CALL;
+        return STEP_MORE;
+    case LINE_QUEUED:
+        f->state = FLIGHT_LINE;
+        return STEP_MORE;
+    case LINE_FULL:
+        fail(f, ERR_QUEUE_FULL);
+        return STEP_WAIT;
+    case LINE_NONE:
+        break;
+    }
+    if (f->facts.calls_n > 0)
+        fail_with_outcome(f);
+    else
+        fail(f, ERR_NO_ENDPOINT);
+    return STEP_WAIT;
+}
+
+static enum step enter_line(struct flight *f)
+{
+    f->line_since_us = now_us(f);
+    metrics_add(f->w->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, 1);
+    timer_set(&f->w->loop->wheel, &f->timer, f->deadline_us);
+    return STEP_WAIT;
+}
+
+static void start_verdict(struct flight *f, const struct config_endpoint *ep)
+{
+    const struct config_options *opt = &config(f)->opt;
+    struct verdict_opts o = {
+        .relay = {dialect_get((enum dialect_id)ep->provider), f->chat.include_usage, (size_t)opt->event_max,
+                  &f->w->app->budget, f->w->json, &f->w->loop->turn},
+        .stream = f->chat.stream,
+        .client_key = ep->key_mode == KEY_CLIENT,
+        .answer_max = (size_t)opt->answer_max,
+        .arena = &f->arena,
+        .wall_us = f->w->loop->wall_us,
+    };
+
+    verdict_fini(&f->verdict);
+    verdict_init(&f->verdict, &o, &SINK, f);
+}
+
+static void start_clocks(struct flight *f)
+{
+    const struct config_options *opt = &config(f)->opt;
+
+    f->clocks = (struct clocks){
+        .streaming = f->chat.stream,
+        .transport_us = opt->transport_us,
+        .progress_us = opt->progress_us,
+        .deadline_at_us = f->deadline_us,
+        .stream_max_at_us = clock_add(now_us(f), opt->stream_max_us),
+        .last_byte_us = now_us(f),
+    };
+    timer_set(&f->w->loop->wheel, &f->timer, clocks_due(&f->clocks));
+}
+
+static enum step enter_call(struct flight *f)
+{
+    const struct config_target *target = prepare_target(f->model, f->seat.ticket.target);
+    const struct config_endpoint *ep = &config(f)->endpoints[target->endpoint];
+    struct prepare_ask ask = {
+        ep,      target,   f->alias, &f->chat, f->seat.ticket.upstream, f->authorization, f->request_id,
+        f->kept, f->kept_n};
+    struct call_opts opts = {.head_max = (size_t)config(f)->opt.head_max};
+    struct pool *pool = &f->w->pools[target->endpoint];
+    struct metrics *m = f->w->metrics;
+    uint64_t connects = pool->connects_n;
+
+    if (f->facts.calls_n > 0)
+        metrics_add(m, METRIC_FALLBACKS, (size_t)f->facts.endpoint, 1);
+    f->seat.ticket.tried |= UINT64_C(1) << f->seat.ticket.target;
+    f->facts.endpoint = target->endpoint;
+    f->facts.calls_n++;
+    f->calling = true;
+    metrics_add(m, METRIC_CALLS_INFLIGHT, (size_t)target->endpoint, 1);
+    start_verdict(f, ep);
+    start_clocks(f);
+    prepare_request(&ask, &f->arena, &opts.request);
+    f->call = call_start(pool, &opts, &CALL_CB, f);
+    if (f->subscriber != NULL && f->subscriber->held)
+        call_pause(f->call);
+    metrics_add(m, METRIC_CONNECTS, (size_t)target->endpoint, (int64_t)(pool->connects_n - connects));
+    return STEP_WAIT;
+}
+
+static enum step enter_tail(struct flight *f)
+{
+    if (f->call != NULL)
+        timer_set(&f->w->loop->wheel, &f->timer, now_us(f) + TAIL_US);
+    return STEP_WAIT;
+}
+
+static enum step enter_over(struct flight *f)
+{
+    ASSERT(f->subscriber == NULL && f->call == NULL);
+    timer_stop(&f->w->loop->wheel, &f->timer);
+    loop_defer(f->w->loop, &f->afterwards, free_flight);
+    return STEP_WAIT;
+}
+
+static const struct {
+    const char *name;
+    enum step (*enter)(struct flight *f);
+} STATES[FLIGHT_N] = {
+    [FLIGHT_ADMIT] = {"admit", enter_admit}, [FLIGHT_LINE] = {"line", enter_line},
+    [FLIGHT_CALL] = {"call", enter_call},    [FLIGHT_RELAY] = {"relay", NULL},
+    [FLIGHT_TAIL] = {"tail", enter_tail},    [FLIGHT_OVER] = {"over", enter_over},
+};
+
+static void go(struct flight *f, enum flight_state state)
+{
+    ASSERT(f->state != FLIGHT_OVER);
+    f->state = state;
+    while (STATES[f->state].enter(f) == STEP_MORE)
+        continue;
+}
+
+/* -- subscribers
+ * --------------------------------------------------------------------------------------------------- */
+
+void flight_open(struct worker *w, const struct flight_ask *ask, struct subscriber *s,
+                 const struct subscriber_cb *cb)
+{
+    struct flight *f = mem_alloc(sizeof *f);
+
+    memset(f, 0, offsetof(struct flight, first_block));
+    arena_init(&f->arena, f->first_block, sizeof f->first_block, BLOCK_BYTES);
+    f->w = w;
+    f->model = &w->app->cfg->models[ask->model];
+    f->alias = ask->alias;
+    f->subscriber = s;
+    *s = (struct subscriber){f, cb, false};
+    f->body = *ask->body;
+    buf_init(ask->body, f->body.max, f->body.budget);
+    f->chat = *ask->chat;
+    f->chat.body = buf_slice(&f->body);
+    f->chat.model = arena_dup(&f->arena, ask->chat->model);
+    f->authorization = arena_dup(&f->arena, ask->authorization);
+    f->request_id = arena_dup(&f->arena, ask->request_id);
+    f->kept_n = headers_keep(ask->headers, ask->headers_n, &f->arena, f->kept);
+    f->deadline_us = ask->deadline_us;
+    f->facts.endpoint = -1;
+    f->last = OUTCOME_N;
+    timer_init(&f->timer, on_timer);
+    seat_init(&f->seat, w->app->admission, &w->loop->mailbox, on_grant);
+    f->seat.ticket.model = ask->model;
+    f->seat.ticket.priority = ask->priority;
+    f->seat.ticket.arrived_us = ask->arrived_us;
+    f->seat.ticket.upstream = arena_dup(&f->arena, ask->upstream);
+    w->flights_n++;
+    go(f, FLIGHT_ADMIT);
+}
+
+void flight_leave(struct subscriber *s)
+{
+    struct flight *f = s->flight;
+
+    ASSERT(f->subscriber == s);
+    f->subscriber = NULL;
+    s->flight = NULL;
+    if (f->state == FLIGHT_LINE) {
+        metrics_add(f->w->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, -1);
+        admission_leave(&f->seat, now_us(f), &f->w->loop->dice);
+    } else if (f->calling) {
+        call_cancel(&f->call);
+        settle_call(f, OUTCOME_CANCELLED);
+    }
+    go(f, FLIGHT_OVER);
+}
+
+void flight_hold(struct subscriber *s)
+{
+    s->held = true;
+    if (s->flight->call != NULL)
+        call_pause(s->flight->call);
+}
+
+void flight_go_on(struct subscriber *s)
+{
+    struct flight *f = s->flight;
+
+    s->held = false;
+    f->clocks.last_byte_us = now_us(f); /* the silence was ours */
+    if (f->clocks.last_payload_us != 0)
+        f->clocks.last_payload_us = now_us(f);
+    if (f->call != NULL)
+        call_resume(f->call);
+}
+
+const struct flight_facts *flight_facts(const struct flight *f)
+{
+    return &f->facts;
+}
+
+size_t flight_position(const struct flight *f)
+{
+    return f->state == FLIGHT_LINE ? admission_position(&f->seat) : 0;
+}

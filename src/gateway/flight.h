@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* A flight: the work that answers a request. It owns admission, calls and the answer's way to its
+ * subscribers.
+ *
+ *            +------------------------------ another endpoint, before the answer has begun ---+
+ *            v                                                                                |
+ *   ADMIT ------> CALL ------> RELAY ------> TAIL ------> OVER                                  |
+ *     |  ^          |            |  end mark   the endpoint closes its side; the connection    |
+ *     v  | grant    +------------+-------------------------------------------------------------+
+ *   LINE-+                       |
+ *                                +--> OVER: after the answer has begun a failure is the subscriber's to tell
+ *
+ * Ownership: a flight belongs to its worker and ends by itself: when the answer is complete, when it has
+ * failed, or when the last subscriber has left. It owns the request's body and everything it needs of the
+ * request, because it may outlive the exchange that opened it. Subscribers: one for each flight at present;
+ * the struct and the callbacks are those of many. */
+#ifndef GATEWAY_FLIGHT_H
+#define GATEWAY_FLIGHT_H
+
+#include "base/buf.h"
+#include "config/config.h"
+#include "gateway/worker.h"
+#include "llm/answer.h"
+#include "llm/chat.h"
+#include "policy/outcome.h"
+
+struct flight;
+struct subscriber;
+
+/* How a flight ended, for the subscriber's error and everybody's records. */
+struct flight_end {
+    enum err err;                     /* ERR_OK: the answer is complete */
+    int status;                       /* the endpoint's own status to pass on (client errors), or 0 */
+    struct slice detail, param, code; /* the endpoint's own words, or empty; valid during the callback */
+    int64_t retry_after_us;           /* -1: none */
+};
+
+struct flight_facts {
+    int endpoint; /* of the last call, or -1 */
+    int calls_n;
+    int64_t wait_us;  /* spent in the line */
+    int64_t first_us; /* when the answer began, 0: it did not */
+    struct usage usage;
+};
+
+struct subscriber_cb {
+    /* The answer begins: it is a success. length: bytes of a plain answer when known, else -1. */
+    void (*on_begin)(struct subscriber *s, int64_t length);
+    /* A whole event, or a piece of a plain answer; valid until the end of the turn. */
+    void (*on_event)(struct subscriber *s, struct slice bytes);
+    /* Once, and last: the subscriber is off the flight. */
+    void (*on_end)(struct subscriber *s, const struct flight_end *end);
+};
+
+struct subscriber {
+    struct flight *flight; /* NULL when off */
+    const struct subscriber_cb *cb;
+    bool held;
+};
+
+struct flight_ask {
+    int model;                        /* index in the configuration */
+    const struct config_alias *alias; /* or NULL */
+    struct slice upstream;            /* name for targets that set none */
+    enum priority priority;
+    const struct chat *chat;    /* parsed from `body` */
+    struct buf *body;           /* taken over: empty afterwards */
+    struct slice authorization; /* the client's, for endpoints with key: client; or empty */
+    struct slice request_id;
+    const struct header *headers; /* the client's; those that may go up are copied */
+    size_t headers_n;
+    int64_t arrived_us, deadline_us; /* absolute */
+};
+
+/* Opens a flight with its first subscriber. Callbacks may come from inside this call (a full line, for
+ * example). */
+void flight_open(struct worker *w, const struct flight_ask *ask, struct subscriber *s,
+                 const struct subscriber_cb *cb);
+/* The subscriber leaves; no callback comes any more. The last one to leave ends the flight, at once. */
+void flight_leave(struct subscriber *s);
+/* Back-pressure: no events until flight_go_on. */
+void flight_hold(struct subscriber *s);
+void flight_go_on(struct subscriber *s);
+
+const struct flight_facts *flight_facts(const struct flight *f);
+size_t flight_position(const struct flight *f); /* in the line: 1 = next; 0: not in the line */
+
+#endif

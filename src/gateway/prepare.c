@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* Making the request of a call. Usage is always asked for upstream: the gateway counts with it, and the relay
+ * takes it out again when the client did not ask. */
+#include "gateway/prepare.h"
+
+#include "base/assert.h"
+#include "gateway/headers.h"
+
+_Static_assert((int)PROVIDER_N == (int)DIALECT_N && (int)PROVIDER_DEEPSEEK == (int)DIALECT_DEEPSEEK,
+               "a provider of the configuration is the dialect of the same number");
+
+const struct config_target *prepare_target(const struct config_model *model, int target)
+{
+    size_t i = (size_t)target;
+
+    for (size_t t = 0; t < model->tiers_n; i -= model->tiers[t++].targets_n) {
+        if (i < model->tiers[t].targets_n)
+            return &model->tiers[t].targets[i];
+    }
+    assert_fail(__FILE__, __LINE__, "a ticket names a target that its model does not have");
+}
+
+static void make_body(const struct prepare_ask *ask, struct arena *arena, struct client_request *out)
+{
+    size_t n = ask->alias != NULL ? ask->alias->sets_n : 0;
+    struct chat_set *sets = arena_alloc(arena, n * sizeof *sets);
+    struct slice *pieces = arena_alloc(arena, CHAT_PIECES_MAX * sizeof *pieces);
+    struct chat_edit edit = {.model = ask->target->model.p != NULL ? ask->target->model : ask->upstream,
+                             .sets = sets,
+                             .sets_n = n,
+                             .ask_usage = ask->chat->stream};
+
+    for (size_t i = 0; i < n; i++)
+        sets[i] = (struct chat_set){ask->alias->sets[i].name, ask->alias->sets[i].json};
+    out->body = pieces;
+    out->body_n = chat_rewrite(ask->chat, &edit, arena, pieces, CHAT_PIECES_MAX, &out->body_bytes);
+}
+
+void prepare_request(const struct prepare_ask *ask, struct arena *arena, struct client_request *out)
+{
+    const struct config_endpoint *ep = ask->endpoint;
+    struct headers_ask headers_ask = {ep,        ask->authorization, ask->request_id,
+                                      ask->kept, ask->kept_n,        ask->chat->stream};
+    struct header *headers = arena_alloc(arena, HEADERS_UP_MAX * sizeof *headers);
+
+    *out = (struct client_request){
+        .method = SLICE("POST"),
+        .base_path = ep->base_path,
+        .path = dialect_get((enum dialect_id)ep->provider)->chat_path,
+        .authority = ep->authority,
+        .headers = headers,
+        .headers_n = headers_up(&headers_ask, arena, headers),
+    };
+    make_body(ask, arena, out);
+}

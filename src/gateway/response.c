@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* What goes to the client besides the answer's own bytes.
+ *
+ * Comments are one line with a single LF and no blank line of their own: a blank line behind an id makes
+ * openai-python parse an empty event (conventions 2.9, T8). */
+#include "gateway/response.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "gateway/app.h"
+#include "llm/reply.h"
+
+#define ERROR_BYTES_MAX 8192
+
+static struct slice number(struct loop *l, int64_t v)
+{
+    char *p = loop_scratch(l, 24);
+    int n = snprintf(p, 24, "%lld", (long long)v);
+
+    return (struct slice){p, (size_t)n};
+}
+
+static struct slice endpoint_name(const struct exchange *ex)
+{
+    const struct config *cfg = ex->w->app->cfg;
+
+    return ex->facts.endpoint >= 0 ? slice_of(cfg->endpoints[ex->facts.endpoint].name) : SLICE_NONE;
+}
+
+/* The headers that every answer of a flight carries (DESIGN 4.6). */
+static size_t add_labels(struct exchange *ex, struct header *h, size_t n)
+{
+    struct loop *l = ex->w->loop;
+    struct slice endpoint = endpoint_name(ex);
+
+    h[n++] = (struct header){SLICE("X-Request-Id"), ex->request_id};
+    if (endpoint.n > 0)
+        h[n++] = (struct header){SLICE("X-Tidegate-Endpoint"), endpoint};
+    if (ex->facts.calls_n > 0) {
+        h[n++] = (struct header){SLICE("X-Tidegate-Attempts"), number(l, ex->facts.calls_n)};
+        h[n++] = (struct header){SLICE("X-Tidegate-Wait-Ms"), number(l, ex->facts.wait_us / CLOCK_MS_US)};
+    }
+    return n;
+}
+
+void response_begin(struct exchange *ex, struct slice content_type, int64_t length)
+{
+    struct header h[RESPONSE_HEADERS_MAX];
+    size_t n = 0;
+
+    h[n++] = (struct header){SLICE("Content-Type"), content_type};
+    if (ex->chat.stream) {
+        h[n++] = (struct header){SLICE("Cache-Control"), SLICE("no-cache")};
+        h[n++] = (struct header){SLICE("X-Accel-Buffering"), SLICE("no")};
+    }
+    n = add_labels(ex, h, n);
+    ex->head_sent = true;
+    ex->status = 200;
+    ex->last_out_us = ex->w->loop->now_us;
+    conn_head(ex->conn, 200, h, n, length);
+}
+
+void response_whole(struct exchange *ex, int status, struct slice content_type, struct slice body)
+{
+    struct header h[2] = {{SLICE("Content-Type"), content_type}, {SLICE("X-Request-Id"), ex->request_id}};
+
+    conn_respond(ex->conn, status, h, 2, body);
+}
+
+/* -- errors
+ * -------------------------------------------------------------------------------------------------------- */
+
+static struct slice render(struct loop *l, const struct flight_end *end,
+                           enum err (*write)(struct buf *, const struct reply_error *))
+{
+    struct reply_error e = {end->err, end->detail, end->param, end->code};
+    struct slice text;
+    struct buf out;
+
+    buf_init(&out, ERROR_BYTES_MAX, NULL);
+    if (write(&out, &e) != ERR_OK) { /* absurdly long words of an endpoint: the row's own are enough */
+        out.n = 0;
+        e = (struct reply_error){.err = end->err};
+        (void)!write(&out, &e);
+    }
+    text = arena_dup(&l->turn, buf_slice(&out));
+    buf_fini(&out);
+    return text;
+}
+
+int response_error_status(const struct flight_end *end)
+{
+    return end->status != 0 ? end->status : err_row(end->err)->status;
+}
+
+static size_t add_advice(struct loop *l, const struct flight_end *end, struct header *h, size_t n)
+{
+    const struct err_row *row = err_row(end->err);
+    int status = response_error_status(end);
+    int64_t wait_us = end->retry_after_us;
+
+    if (wait_us < 0 && (status == 429 || status == 503) && row->should_retry == RETRY_YES)
+        wait_us = CLOCK_SECOND_US;
+    if (wait_us >= 0 && row->should_retry != RETRY_NO)
+        h[n++] = (struct header){SLICE("Retry-After"),
+                                 number(l, (wait_us + CLOCK_SECOND_US - 1) / CLOCK_SECOND_US)};
+    if (row->should_retry == RETRY_NO)
+        h[n++] = (struct header){SLICE("X-Should-Retry"), SLICE("false")};
+    return n;
+}
+
+void response_error(struct exchange *ex, const struct flight_end *end)
+{
+    struct loop *l = ex->w->loop;
+    struct header h[RESPONSE_HEADERS_MAX];
+    size_t n = 0;
+
+    h[n++] = (struct header){SLICE("Content-Type"), SLICE("application/json")};
+    n = add_labels(ex, h, n);
+    n = add_advice(l, end, h, n);
+    if (ex->allow != NULL)
+        h[n++] = (struct header){SLICE("Allow"), slice_of(ex->allow)};
+    conn_respond(ex->conn, response_error_status(end), h, n, render(l, end, reply_error_body));
+}
+
+void response_error_event(struct exchange *ex, const struct flight_end *end)
+{
+    conn_body(ex->conn, render(ex->w->loop, end, reply_error_event));
+}
+
+void response_refusal(struct conn *c, struct rng *dice, enum err e)
+{
+    struct flight_end end = {.err = e, .retry_after_us = -1};
+    struct loop *l = conn_loop(c);
+    char id[ID_BYTES + 1];
+    struct header h[4];
+    size_t n = 0;
+
+    id_make(dice, id);
+    h[n++] = (struct header){SLICE("Content-Type"), SLICE("application/json")};
+    h[n++] = (struct header){SLICE("X-Request-Id"), arena_dup(&l->turn, slice_of(id))};
+    n = add_advice(l, &end, h, n);
+    conn_respond(c, response_error_status(&end), h, n, render(l, &end, reply_error_body));
+}
+
+/* -- comments
+ * ------------------------------------------------------------------------------------------------------ */
+
+void response_comment(struct exchange *ex, struct slice text)
+{
+    struct slice line = arena_printf(&ex->w->loop->turn, ": %.*s\n", SLICE_ARG(text));
+
+    ex->last_out_us = ex->w->loop->now_us;
+    conn_body(ex->conn, line);
+}
+
+void response_late_labels(struct exchange *ex)
+{
+    struct slice endpoint = endpoint_name(ex);
+
+    response_comment(ex, arena_printf(&ex->w->loop->turn, "tidegate endpoint=%.*s attempts=%d wait_ms=%lld",
+                                      SLICE_ARG(endpoint), ex->facts.calls_n,
+                                      (long long)(ex->facts.wait_us / CLOCK_MS_US)));
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* The heads and error bodies that clients get. */
+#ifndef GATEWAY_RESPONSE_H
+#define GATEWAY_RESPONSE_H
+
+#include "gateway/exchange.h"
+
+#define RESPONSE_HEADERS_MAX 16
+
+/* The head of a relayed answer: type, request id, labels. length as in conn_head. */
+void response_begin(struct exchange *ex, struct slice content_type, int64_t length);
+/* A whole answer of ours. Ends the exchange's connection part; the caller has settled it. */
+void response_whole(struct exchange *ex, int status, struct slice content_type, struct slice body);
+/* The error object for a failure, with its headers; the status that was sent. */
+int response_error_status(const struct flight_end *end);
+void response_error(struct exchange *ex, const struct flight_end *end);
+/* The error as an event of a stream that has begun. */
+void response_error_event(struct exchange *ex, const struct flight_end *end);
+/* One comment line: ": queued position=3". */
+void response_comment(struct exchange *ex, struct slice text);
+/* The labels that came too late for the head, as a comment. */
+void response_late_labels(struct exchange *ex);
+/* A refusal of a request so malformed that there is no exchange. */
+void response_refusal(struct conn *c, struct rng *dice, enum err e);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* The label rows of the gateway's metrics: which routes, outcomes, models and endpoints exist. */
+#ifndef GATEWAY_STATS_H
+#define GATEWAY_STATS_H
+
+#include "base/arena.h"
+#include "base/metrics.h"
+#include "config/config.h"
+#include "policy/outcome.h"
+
+/* How an exchange ended (DESIGN's answered rate). Refused and cancelled are not in its denominator. */
+enum result {
+    RESULT_FULL,      /* the model asked for, complete */
+    RESULT_FAILED,    /* valid and allowed, but no complete answer */
+    RESULT_REFUSED,   /* invalid, not allowed, or too much: the client's to mend */
+    RESULT_CANCELLED, /* the client left */
+    RESULT_LOCAL,     /* answered by the gateway itself: health, models */
+    RESULT_N
+};
+
+enum route_id { ROUTE_CHAT, ROUTE_MODELS, ROUTE_HEALTHZ, ROUTE_READYZ, ROUTE_OTHER, ROUTE_N };
+
+struct stats {
+    struct arena arena;
+    struct metrics_layout layout;
+};
+
+void stats_init(struct stats *s, const struct config *cfg);
+void stats_fini(struct stats *s);
+
+const char *stats_result_name(enum result r);
+const char *stats_route_name(enum route_id r);
+
+/* Row numbers. */
+static inline size_t stats_route_result(enum route_id route, enum result r)
+{
+    return (size_t)route * RESULT_N + (size_t)r;
+}
+
+static inline size_t stats_endpoint_outcome(int endpoint, enum outcome o)
+{
+    return (size_t)endpoint * OUTCOME_N + (size_t)o;
+}
+
+size_t stats_code(int status); /* the row of a status; unlisted ones share "other" */
+
+#endif

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/* Judging the response of one call.
+ *
+ * A plain answer is held back until it is whole, because only then is it known to be one: it may break off,
+ * be no JSON, say nothing, or carry a finish_reason by which the server gives up, and another endpoint can
+ * still answer. DeepSeek sends blank lines while a plain request is queued (conventions 1.6): they are no
+ * progress, are not counted against any limit and do not reach the client. */
+#include "gateway/verdict.h"
+
+#include <string.h>
+
+#define ERROR_BODY_MAX (64 * 1024)
+
+static void relay_first(void *ud)
+{
+    struct verdict *v = ud;
+
+    v->begun = true;
+    v->sink->on_begin(v->ud, -1);
+}
+
+static void relay_event(void *ud, struct slice event)
+{
+    struct verdict *v = ud;
+
+    v->sink->on_event(v->ud, event);
+}
+
+static void relay_done(void *ud)
+{
+    struct verdict *v = ud;
+
+    v->done = true;
+    v->outcome = OUTCOME_OK;
+    v->usage = v->relay.usage;
+    v->sink->on_done(v->ud);
+}
+
+static const struct relay_sink RELAY_SINK = {relay_first, relay_event, relay_done};
+
+void verdict_init(struct verdict *v, const struct verdict_opts *opts, const struct verdict_sink *sink,
+                  void *ud)
+{
+    memset(v, 0, sizeof *v);
+    v->opts = *opts;
+    v->sink = sink;
+    v->ud = ud;
+    v->retry_after_us = -1;
+    v->outcome = OUTCOME_N;
+    buf_init(&v->body, 0, opts->relay.budget);
+    relay_init(&v->relay, &opts->relay, &RELAY_SINK, v);
+}
+
+void verdict_fini(struct verdict *v)
+{
+    relay_fini(&v->relay);
+    buf_fini(&v->body);
+}
+
+uint64_t verdict_keepalive_bytes(const struct verdict *v)
+{
+    return v->blank_bytes + relay_keepalive_bytes(&v->relay);
+}
+
+static enum err fail(struct verdict *v, enum outcome o)
+{
+    v->outcome = o;
+    return ERR_CANCELLED;
+}
+
+/* -- head
+ * -------------------------------------------------------------------------------------------------------- */
+
+enum err verdict_head(struct verdict *v, const struct http_response *rs)
+{
+    struct slice type = http_header(rs->headers, rs->headers_n, "content-type");
+    struct slice coding = http_header(rs->headers, rs->headers_n, "content-encoding");
+    bool events = slice_istarts(slice_trim(type), SLICE("text/event-stream"));
+
+    v->status = rs->status;
+    v->content_length = rs->content_length;
+    v->retry_after_us = http_retry_after_us(rs->headers, rs->headers_n, v->opts.wall_us);
+    if (coding.n > 0 && !slice_ieq(coding, SLICE("identity"))) {
+        v->detail = SLICE("The endpoint compressed its answer although it was asked not to.");
+        return fail(v, OUTCOME_MALFORMED);
+    }
+    if (rs->status < 200 || rs->status > 299) {
+        v->mode = VERDICT_ERROR;
+        v->body.max = ERROR_BODY_MAX;
+    } else if (v->opts.stream && events) {
+        v->mode = VERDICT_RELAY;
+    } else {
+        v->mode = VERDICT_PLAIN;
+        v->unexpected = v->opts.stream || events;
+        v->body.max = v->opts.answer_max;
+    }
+    return ERR_OK;
+}
+
+/* -- body
+ * -------------------------------------------------------------------------------------------------------- */
+
+static void begin_plain(struct verdict *v, int64_t length)
+{
+    v->begun = true;
+    v->sink->on_begin(v->ud, length);
+}
+
+/* The answer is larger than what is held back: what there is goes, and the rest as it comes. */
+static enum err overflow(struct verdict *v, struct slice bytes)
+{
+    int64_t length = v->content_length >= 0 && v->blank_bytes == 0 ? v->content_length : -1;
+    char *copy;
+
+    if (v->unexpected)
+        return fail(v, OUTCOME_MALFORMED);
+    begin_plain(v, length);
+    if (v->body.n > 0) {
+        copy = arena_bytes(v->opts.relay.scratch, v->body.n);
+        memcpy(copy, v->body.p, v->body.n);
+        v->sink->on_event(v->ud, (struct slice){copy, v->body.n});
+        buf_fini(&v->body);
+    }
+    v->sink->on_event(v->ud, bytes);
+    return ERR_OK;
+}
+
+static struct slice skip_blank(struct verdict *v, struct slice bytes)
+{
+    size_t i = 0;
+
+    while (i < bytes.n &&
+           (bytes.p[i] == '\n' || bytes.p[i] == '\r' || bytes.p[i] == ' ' || bytes.p[i] == '\t'))
+        i++;
+    v->blank_bytes += i;
+    return slice_from(bytes, i);
+}
+
+static enum err plain_body(struct verdict *v, struct slice bytes, bool *payload_seen)
+{
+    if (!v->payload)
+        bytes = skip_blank(v, bytes);
+    if (bytes.n == 0)
+        return ERR_OK;
+    v->payload = *payload_seen = true;
+    if (v->begun) {
+        v->sink->on_event(v->ud, bytes);
+        return ERR_OK;
+    }
+    return buf_add(&v->body, bytes) == ERR_OK ? ERR_OK : overflow(v, bytes);
+}
+
+static enum err relay_body(struct verdict *v, struct slice bytes, bool *payload_seen)
+{
+    enum outcome o = relay_feed(&v->relay, bytes, payload_seen);
+
+    v->payload |= *payload_seen;
+    if (o == OUTCOME_OK)
+        return ERR_OK;
+    v->detail = arena_dup(v->opts.arena, slice_of(v->relay.detail));
+    return fail(v, o);
+}
+
+enum err verdict_body(struct verdict *v, struct slice bytes, bool *payload_seen)
+{
+    struct slice room;
+
+    *payload_seen = false;
+    switch (v->mode) {
+    case VERDICT_RELAY:
+        return relay_body(v, bytes, payload_seen);
+    case VERDICT_PLAIN:
+        return plain_body(v, bytes, payload_seen);
+    case VERDICT_WAITING:
+    case VERDICT_ERROR:
+        break;
+    }
+    room = (struct slice){bytes.p, v->body.max - v->body.n < bytes.n ? v->body.max - v->body.n : bytes.n};
+    (void)!buf_add(&v->body, room); /* what does not fit is only part of a message */
+    return ERR_OK;
+}
+
+/* -- end
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static enum outcome end_plain(struct verdict *v)
+{
+    struct answer a;
+
+    if (v->begun) {
+        v->sink->on_done(v->ud);
+        return OUTCOME_OK;
+    }
+    answer_body(v->opts.relay.dialect, buf_slice(&v->body), v->opts.relay.json, &a);
+    if (a.err != ERR_OK)
+        return outcome_of_error(a.err, PHASE_HEAD);
+    if (v->unexpected) {
+        v->detail = SLICE("The endpoint answered in a form that was not asked for.");
+        return OUTCOME_MALFORMED;
+    }
+    v->usage = a.usage;
+    begin_plain(v, (int64_t)(v->body.n - a.skip));
+    v->sink->on_event(v->ud, slice_from(buf_slice(&v->body), a.skip));
+    v->sink->on_done(v->ud);
+    return OUTCOME_OK;
+}
+
+static enum outcome end_error(struct verdict *v)
+{
+    v->detail =
+        answer_error_text(buf_slice(&v->body), v->opts.relay.json, v->opts.arena, &v->param, &v->code);
+    return outcome_of_status(v->status, v->opts.client_key);
+}
+
+static enum outcome broken(const struct verdict *v, enum err why, bool connecting, bool answered)
+{
+    enum call_phase phase = connecting ? PHASE_CONNECT : answered ? PHASE_HEAD : PHASE_SEND;
+
+    if (v->begun || v->payload)
+        phase = PHASE_BODY;
+    return outcome_of_error(why, phase);
+}
+
+enum outcome verdict_end(struct verdict *v, enum err why, bool connecting, bool answered)
+{
+    if (v->outcome != OUTCOME_N)
+        return v->outcome;
+    if (v->mode == VERDICT_ERROR) /* a refusal that breaks off is a refusal all the same */
+        v->outcome = end_error(v);
+    else if (why != ERR_OK)
+        v->outcome = broken(v, why, connecting, answered);
+    else if (v->mode == VERDICT_RELAY)
+        v->outcome = relay_end(&v->relay);
+    else
+        v->outcome = end_plain(v);
+    return v->outcome;
+}

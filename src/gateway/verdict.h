@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* What the response of one call turns out to be: an answer on its way to the flight, or an outcome.
+ *
+ * Three kinds of response: an event stream (a relay reads it), a plain answer (held back up to limits.answer
+ * and checked whole; a larger one is passed on as it comes), and everything else (its words are kept for the
+ * client). */
+#ifndef GATEWAY_VERDICT_H
+#define GATEWAY_VERDICT_H
+
+#include "gateway/relay.h"
+#include "http/message.h"
+
+struct verdict_sink {
+    void (*on_begin)(void *ud,
+                     int64_t length); /* the answer begins; bytes of a plain one when known, else -1 */
+    void (*on_event)(void *ud, struct slice bytes);
+    void (*on_done)(void *ud); /* complete; nothing comes after it */
+};
+
+struct verdict_opts {
+    struct relay_opts relay;
+    bool stream;     /* the client asked for a stream */
+    bool client_key; /* the credential is the client's own */
+    size_t answer_max;
+    struct arena *arena; /* the flight's: keeps the endpoint's words */
+    int64_t wall_us;
+};
+
+enum verdict_mode { VERDICT_WAITING, VERDICT_RELAY, VERDICT_PLAIN, VERDICT_ERROR };
+
+struct verdict {
+    struct verdict_opts opts;
+    const struct verdict_sink *sink;
+    void *ud;
+    enum verdict_mode mode;
+    struct relay relay; /* VERDICT_RELAY */
+    struct buf body;    /* VERDICT_PLAIN: not yet passed on; VERDICT_ERROR: the beginning */
+    int status;
+    int64_t content_length, retry_after_us;
+    bool begun, done, payload, unexpected;
+    uint64_t blank_bytes; /* keep-alives before a plain answer */
+    enum outcome outcome; /* once it is known; OUTCOME_N before */
+    struct usage usage;
+    struct slice detail, param, code; /* the endpoint's own words */
+};
+
+void verdict_init(struct verdict *v, const struct verdict_opts *opts, const struct verdict_sink *sink,
+                  void *ud);
+void verdict_fini(struct verdict *v);
+/* For upstream/call's callbacks. Other than ERR_OK: v->outcome says why the call should end. */
+enum err verdict_head(struct verdict *v, const struct http_response *rs);
+enum err verdict_body(struct verdict *v, struct slice bytes, bool *payload_seen);
+/* The call has ended: ERR_OK by its framing, else why. Returns the outcome; a complete plain answer is passed
+ * on from inside this call. connecting, answered: how far the call was. */
+enum outcome verdict_end(struct verdict *v, enum err why, bool connecting, bool answered);
+uint64_t verdict_keepalive_bytes(const struct verdict *v);
+
+#endif

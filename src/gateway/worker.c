@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/* A worker's life: accept, drain, go.
+ *
+ * Draining is asked for by the control thread with a message; the answer is a message back when the last
+ * connection and flight have gone. Cutting is the same with no patience. */
+#include "gateway/worker.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "gateway/access_log.h"
+#include "gateway/app.h"
+#include "gateway/control.h"
+#include "gateway/exchange.h"
+
+#define JSON_POOL_BYTES (64 * 1024)
+#define PIPELINE_BYTES (64 * 1024)
+
+static void on_start_drain(struct message *m)
+{
+    worker_drain(CONTAINER_OF(m, struct worker, start_drain));
+}
+
+static void on_cut(struct message *m)
+{
+    worker_cut(CONTAINER_OF(m, struct worker, cut));
+}
+
+static void stop_listening(struct worker *w)
+{
+    for (size_t i = 0; i < w->listeners_n; i++)
+        w->loop->ops->unlisten(&w->listeners[i]);
+    w->listeners_n = 0;
+}
+
+static void on_drain_timer(struct timer *t)
+{
+    struct worker *w = CONTAINER_OF(t, struct worker, drain_timer);
+
+    stop_listening(w);
+    w->draining = true;
+    LIST_EACH_SAFE (n, next, &w->conns)
+        conn_drain(conn_of_node(n));
+    worker_note_idle(w);
+}
+
+static void make_pools(struct worker *w)
+{
+    const struct config *cfg = w->app->cfg;
+
+    w->pools = mem_zalloc((cfg->endpoints_n + 1) * sizeof *w->pools);
+    for (size_t i = 0; i < cfg->endpoints_n; i++) {
+        struct pool_opts o = {cfg->endpoints[i].host, cfg->endpoints[i].port, w->app->tls[i],
+                              cfg->opt.connect_us,    cfg->opt.pool_idle_us,  (size_t)cfg->opt.pool_max};
+
+        pool_init(&w->pools[i], w->loop, &o);
+    }
+}
+
+struct worker *worker_new(struct app *app, struct loop *loop, int index)
+{
+    const struct config_options *opt = &app->cfg->opt;
+    struct worker *w = MEM_NEW(struct worker);
+
+    ASSERT(app->workers_n < (size_t)app->cfg->workers);
+    w->app = app;
+    w->loop = loop;
+    w->index = index;
+    w->metrics = metrics_new(&app->stats.layout);
+    w->json = json_pool_new(JSON_POOL_BYTES);
+    w->access = access_log_new(loop, app->access_fd);
+    w->limits = (struct conn_limits){(size_t)opt->head_max, PIPELINE_BYTES, opt->head_us,
+                                     opt->body_us,          opt->idle_us,   opt->write_us};
+    list_init(&w->conns);
+    w->listeners = mem_zalloc((app->cfg->listen_n + 1) * sizeof *w->listeners);
+    make_pools(w);
+    message_init(&w->start_drain, on_start_drain);
+    message_init(&w->cut, on_cut);
+    timer_init(&w->drain_timer, on_drain_timer);
+    app->workers[app->workers_n++] = w;
+    return w;
+}
+
+void worker_free(struct worker **wp)
+{
+    struct worker *w = *wp;
+    struct app *app;
+
+    *wp = NULL;
+    if (w == NULL)
+        return;
+    app = w->app;
+    ASSERT(w->conns_n == 0 && w->exchanges_n == 0 && w->flights_n == 0);
+    stop_listening(w);
+    timer_stop(&w->loop->wheel, &w->drain_timer);
+    for (size_t i = 0; i < app->cfg->endpoints_n; i++)
+        pool_fini(&w->pools[i]);
+    access_log_free(&w->access);
+    json_pool_free(&w->json);
+    metrics_free(&w->metrics);
+    mem_free(w->pools);
+    mem_free(w->listeners);
+    ASSERT(app->workers[app->workers_n - 1] == w); /* the last made goes first */
+    app->workers_n--;
+    mem_free(w);
+}
+
+static void on_accept(void *ud, struct stream *s, const struct addr *peer)
+{
+    struct worker *w = ud;
+    const struct config *cfg = w->app->cfg;
+    struct conn *c;
+
+    if (w->conns_n >= (size_t)(cfg->opt.conns_max + cfg->workers - 1) / (size_t)cfg->workers) {
+        stream_close(&s);
+        return;
+    }
+    c = conn_new(s, peer, &w->limits, &EXCHANGE_HANDLER, w);
+    list_push_back(&w->conns, conn_node(c));
+    w->conns_n++;
+    metrics_add(w->metrics, METRIC_CONNS, 0, 1);
+    metrics_add(w->metrics, METRIC_CONNS_ACCEPTED, 0, 1);
+}
+
+enum err worker_listen(struct worker *w, struct addr *bound, const char **which)
+{
+    const struct config *cfg = w->app->cfg;
+
+    for (size_t i = 0; i < cfg->listen_n; i++) {
+        struct addr at, real;
+        enum err e = addr_parse(slice_of(cfg->listen[i]), &at);
+
+        *which = cfg->listen[i];
+        if (e == ERR_OK && i == 0 && bound != NULL && addr_port(&at) == 0)
+            addr_set_port(&at, addr_port(bound)); /* the port that the first worker got */
+        if (e == ERR_OK)
+            e = w->loop->ops->listen(w->loop, &at, on_accept, w, &w->listeners[w->listeners_n], &real);
+        if (e != ERR_OK)
+            return e;
+        w->listeners_n++;
+        if (i == 0 && bound != NULL)
+            *bound = real;
+    }
+    return ERR_OK;
+}
+
+void worker_drain(struct worker *w)
+{
+    timer_set(&w->loop->wheel, &w->drain_timer, clock_add(w->loop->now_us, w->app->cfg->opt.drain_delay_us));
+}
+
+void worker_cut(struct worker *w)
+{
+    timer_stop(&w->loop->wheel, &w->drain_timer);
+    stop_listening(w);
+    w->draining = true;
+    while (!list_empty(&w->conns))
+        conn_close(conn_of_node(w->conns.next));
+    worker_note_idle(w);
+}
+
+bool worker_is_idle(const struct worker *w)
+{
+    return w->conns_n == 0 && w->exchanges_n == 0 && w->flights_n == 0;
+}
+
+void worker_note_idle(struct worker *w)
+{
+    if (w->draining && !w->drained && worker_is_idle(w) && w->app->control != NULL) {
+        w->drained = true;
+        control_worker_drained(w->app->control, w);
+    }
+}

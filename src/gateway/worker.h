@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* A worker: one thread's share of the gateway. It owns its connections, exchanges, flights and pools; nothing
+ * in it is touched by another thread but its metrics (read) and its loop's mailbox. */
+#ifndef GATEWAY_WORKER_H
+#define GATEWAY_WORKER_H
+
+#include "base/json.h"
+#include "base/metrics.h"
+#include "http/conn.h"
+#include "io/loop.h"
+#include "upstream/pool.h"
+
+struct app;
+struct access_log;
+
+struct worker {
+    struct app *app;
+    struct loop *loop;
+    int index;
+    struct metrics *metrics;
+    struct json_pool *json;
+    struct pool *pools; /* one per endpoint of the configuration */
+    struct access_log *access;
+    struct conn_limits limits;
+    struct list conns;
+    size_t conns_n, exchanges_n, flights_n;
+    struct listener **listeners;
+    size_t listeners_n;
+    bool draining;                            /* no new work: connections close after their response */
+    bool drained;                             /* said so to the control thread */
+    struct message start_drain, cut, stopped; /* from and to the control thread */
+    struct timer drain_timer;
+};
+
+/* A worker on a loop; listens nowhere yet. */
+struct worker *worker_new(struct app *app, struct loop *loop, int index);
+/* Everything must have ended (worker_cut and a last turn do that). */
+void worker_free(struct worker **w);
+/* Listens at every address of the configuration. `bound` (may be NULL) gets the first one's real address. On
+ * failure *which is the address at fault. */
+enum err worker_listen(struct worker *w, struct addr *bound, const char **which);
+
+/* Thread: the worker's own. */
+void worker_drain(
+    struct worker *w); /* accepting goes on for timeouts.drain_delay, then idle connections close */
+void worker_cut(struct worker *w); /* every connection ends now, whatever is going on */
+/* The number of things still in work fell: tells the control thread when a drain is complete. */
+void worker_note_idle(struct worker *w);
+bool worker_is_idle(const struct worker *w);
+
+#endif

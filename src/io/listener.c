@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* A listening TCP socket of one worker: SO_REUSEPORT, so that the kernel spreads connections over the
+ * workers.
+ *
+ * When the process is out of descriptors, accepting rests for a moment instead of spinning on a ready socket.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "io/real.h"
+
+#define ACCEPT_MAX 64 /* per turn: the streams that are already open must have their turn too */
+#define BACKLOG 4096
+#define REST_US (100 * CLOCK_MS_US)
+
+struct listener {
+    struct source source;
+    struct loop *loop;
+    accept_cb cb;
+    void *ud;
+    struct timer rest;
+    struct afterwards afterwards;
+};
+
+static void on_rested(struct timer *t)
+{
+    struct listener *ls = CONTAINER_OF(t, struct listener, rest);
+
+    real_watch(real_of(ls->loop), &ls->source, EPOLLIN);
+}
+
+static void on_acceptable(struct source *source, uint32_t events)
+{
+    struct listener *ls = CONTAINER_OF(source, struct listener, source);
+
+    (void)events;
+    for (int i = 0; i < ACCEPT_MAX && source->fd >= 0; i++) {
+        struct addr peer = {.n = sizeof peer.ss};
+        int fd = accept4(source->fd, (struct sockaddr *)&peer.ss, &peer.n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct stream *s;
+
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+                real_unwatch(real_of(ls->loop), source);
+                timer_set(&ls->loop->wheel, &ls->rest, ls->loop->now_us + REST_US);
+                return;
+            }
+            if (errno == EAGAIN || errno == EWOULDBLOCK)
+                return;
+            continue; /* ECONNABORTED and its kind concern one connection */
+        }
+        s = tcp_accepted(ls->loop, fd);
+        if (s != NULL)
+            ls->cb(ls->ud, s, &peer);
+    }
+}
+
+static void free_listener(struct afterwards *a)
+{
+    mem_free(CONTAINER_OF(a, struct listener, afterwards));
+}
+
+void listener_close(struct listener **lsp)
+{
+    struct listener *ls = *lsp;
+
+    *lsp = NULL;
+    if (ls == NULL)
+        return;
+    timer_stop(&ls->loop->wheel, &ls->rest);
+    close(ls->source.fd);
+    ls->source.fd = -1;
+    real_of(ls->loop)->tcp_n--;
+    loop_defer(ls->loop, &ls->afterwards, free_listener);
+}
+
+/* A socket bound to `at`, or -1 with errno. */
+static int bind_socket(const struct addr *at, bool shared)
+{
+    int fd = socket(at->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
+    int saved;
+
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (shared)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    if (at->ss.ss_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (bind(fd, (const struct sockaddr *)&at->ss, at->n) == 0)
+        return fd;
+    saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+int loop_real_probe(const struct addr *at)
+{
+    int fd = bind_socket(at, false);
+
+    if (fd < 0)
+        return errno;
+    close(fd);
+    return 0;
+}
+
+enum err listener_open(struct loop *l, const struct addr *at, accept_cb cb, void *ud, struct listener **out,
+                       struct addr *bound)
+{
+    int fd = bind_socket(at, true);
+    struct listener *ls;
+
+    *out = NULL;
+    if (fd < 0)
+        return ERR_SYSTEM;
+    if (listen(fd, BACKLOG) != 0) {
+        close(fd);
+        return ERR_SYSTEM;
+    }
+    if (bound != NULL) {
+        bound->n = sizeof bound->ss;
+        getsockname(fd, (struct sockaddr *)&bound->ss, &bound->n);
+    }
+    ls = MEM_NEW(struct listener);
+    ls->source = (struct source){fd, NULL, on_acceptable};
+    ls->loop = l;
+    ls->cb = cb;
+    ls->ud = ud;
+    timer_init(&ls->rest, on_rested);
+    real_of(l)->tcp_n++;
+    if (!real_watch(real_of(l), &ls->source, EPOLLIN)) {
+        listener_close(&ls);
+        return ERR_SYSTEM;
+    }
+    *out = ls;
+    return ERR_OK;
+}

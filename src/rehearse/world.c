@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* Building and running a virtual world. */
+#include "rehearse/world.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "shared/admission.h"
+
+static void on_drained(void *ud)
+{
+    ((struct world *)ud)->drained = true;
+}
+
+static bool make_sims(struct world *w, const struct world_opts *o)
+{
+    ASSERT(o->sims_n <= WORLD_SIMS_MAX);
+    for (size_t i = 0; i < o->sims_n; i++) {
+        struct addr at;
+
+        w->sim_loops[i] = vnet_loop(w->net, NULL, 64 * 1024 * 1024);
+        w->sims[i] = sim_new(w->sim_loops[i], &o->sims[i].opts);
+        w->sims_n++;
+        if (addr_parse(slice_of(o->sims[i].at), &at) != ERR_OK || sim_listen(w->sims[i], &at, NULL) != ERR_OK)
+            return false;
+    }
+    return true;
+}
+
+static bool make_gateway(struct world *w, struct config *cfg, const struct world_opts *o)
+{
+    struct app_opts ao = {
+        .log = o->log, .access_fd = o->access_fd, .seed = o->net.seed, .wall_us = o->net.wall_us};
+    struct control_opts co = {.on_drained = on_drained, .ud = w};
+    const char *why = "";
+
+    w->app = app_new(cfg, &ao, &why);
+    if (w->app == NULL)
+        return false;
+    w->workers_n = (size_t)cfg->workers;
+    w->workers = mem_zalloc(w->workers_n * sizeof *w->workers);
+    w->worker_loops = mem_zalloc(w->workers_n * sizeof *w->worker_loops);
+    for (size_t i = 0; i < w->workers_n; i++) {
+        w->worker_loops[i] = vnet_loop(w->net, &w->app->budget, app_pending_max(cfg));
+        w->workers[i] = worker_new(w->app, w->worker_loops[i], (int)i);
+        if (worker_listen(w->workers[i], &w->listen, &why) != ERR_OK)
+            return false;
+    }
+    w->control_loop = vnet_loop(w->net, &w->app->budget, app_pending_max(cfg));
+    w->control = control_new(w->app, w->control_loop, &co, &why);
+    return w->control != NULL;
+}
+
+struct world *world_new(const struct world_opts *o, struct config_report *report)
+{
+    struct world *w;
+    struct config *cfg;
+    bool fine;
+
+    if (config_parse(slice_of(o->yaml), "world", &config_env_process, &cfg, report) != ERR_OK)
+        return NULL;
+    w = MEM_NEW(struct world);
+    w->net = vnet_new(&o->net);
+    fine = make_sims(w, o) && make_gateway(w, cfg, o);
+    ASSERT(fine); /* virtual addresses are always free */
+    config_unref(&cfg);
+    w->client_loop = vnet_loop(w->net, NULL, 64 * 1024 * 1024);
+    return w;
+}
+
+uint64_t world_run_until(struct world *w, int64_t us, const bool *stop)
+{
+    return vnet_run(w->net, clock_add(vnet_now_us(w->net), us), stop);
+}
+
+uint64_t world_run(struct world *w, int64_t us)
+{
+    return world_run_until(w, us, NULL);
+}
+
+int64_t world_metric(const struct world *w, enum metric id, size_t row)
+{
+    struct metrics *blocks[65];
+    size_t n;
+
+    ASSERT(w->workers_n < COUNT_OF(blocks));
+    n = app_metrics(w->app, blocks);
+    return metrics_get(blocks, n, id, row);
+}
+
+bool world_is_idle(const struct world *w)
+{
+    size_t busy = admission_used(w->app->admission) + budget_used(&w->app->budget);
+
+    for (size_t i = 0; i < w->workers_n; i++)
+        busy += w->workers[i]->flights_n + w->workers[i]->exchanges_n;
+    return busy == 0;
+}
+
+void world_free(struct world **wp)
+{
+    struct world *w = *wp;
+
+    *wp = NULL;
+    if (w == NULL)
+        return;
+    if (!w->drained) {
+        control_cut(w->control);
+        world_run_until(w, 10 * CLOCK_SECOND_US, &w->drained);
+    }
+    ASSERT(w->drained && world_is_idle(w));
+    control_free(&w->control);
+    for (size_t i = w->workers_n; i-- > 0;)
+        worker_free(&w->workers[i]);
+    for (size_t i = 0; i < w->sims_n; i++)
+        sim_free(&w->sims[i]);
+    world_run(w, 10 * CLOCK_SECOND_US); /* what was closed is told to its peers */
+    for (size_t i = 0; i < w->workers_n; i++)
+        loop_free(&w->worker_loops[i]);
+    for (size_t i = 0; i < w->sims_n; i++)
+        loop_free(&w->sim_loops[i]);
+    loop_free(&w->control_loop);
+    loop_free(&w->client_loop);
+    app_free(&w->app);
+    ASSERT(vnet_streams(w->net) == 0);
+    vnet_free(&w->net);
+    mem_free(w->workers);
+    mem_free(w->worker_loops);
+    mem_free(w);
+}
