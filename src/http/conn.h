@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* One accepted client connection: requests in, responses out, in order (HTTP/1.1 and 1.0, llhttp).
+ *
+ * One request is in work at a time; what a client pipelines behind it waits in the connection, bounded, and
+ * reading pauses. Every ambiguous framing is refused (RFC 9112 6.3, 11.2): both Content-Length and
+ * Transfer-Encoding, a coding other than a single final "chunked", several or differing lengths, obs-fold,
+ * space before a colon, bare LF, NUL, missing or several Host headers; the connection then answers with an
+ * error row and closes; nothing of the refused request reaches the owner.
+ *
+ * Ownership: a conn owns its stream and belongs to itself until it ends; the owner of a request (the user
+ * pointer that on_request returns) may respond until conn_end or conn_abort was called or on_gone came,
+ * whichever is first, and must not touch the conn for this request afterwards. A request's slices live in
+ * its arena until then. */
+#ifndef HTTP_CONN_H
+#define HTTP_CONN_H
+
+#include "base/arena.h"
+#include "base/budget.h"
+#include "base/list.h"
+#include "http/message.h"
+#include "io/loop.h"
+
+struct conn;
+
+struct conn_limits {
+    size_t head_max, pipeline_max;
+    int64_t head_us, body_us, idle_us, write_us;
+};
+
+/* What the gateway, the admin side or the simulator promises. All callbacks on the loop's thread. */
+struct conn_handler {
+    /* A head has arrived whole. Returns the user pointer for the other callbacks; NULL: it has already
+     * responded (conn_respond) and wants nothing more of this request: its body is then read and dropped
+     * within limits, or the connection closed. `rq` and everything in it live until the request is over.
+     * `arena` is the request's own. */
+    void *(*on_request)(void *owner, struct conn *c, const struct http_request *rq, struct arena *arena);
+    void (*on_body)(void *user, struct slice bytes); /* valid until the end of the turn */
+    void (*on_complete)(void *user);                 /* the body is whole */
+    void (*on_gone)(void *user,
+                    enum err why); /* the client left or broke the protocol before the response ended */
+    void (*on_drain)(void *user);  /* pending output is gone */
+    /* Our own refusal of a malformed request: writes the body of the error answer. */
+    void (*on_refused)(void *owner, struct conn *c, enum err why);
+    void (*on_conn_closed)(void *owner, struct conn *c);
+};
+
+/* Takes the stream over. Limits are borrowed and must outlive the conn. */
+struct conn *conn_new(struct stream *s, const struct addr *peer, const struct conn_limits *limits,
+                      const struct conn_handler *handler, void *owner);
+
+/* -- responding ----------------------------------------------------------------------------------------- */
+enum { CONN_CHUNKED = -1, CONN_NO_BODY = -2 };
+/* Starts the response. length: bytes of the body, CONN_CHUNKED (HTTP/1.0 clients get it until close),
+ * CONN_NO_BODY. Adds Date, Content-Length or Transfer-Encoding, and Connection when it must. Headers'
+ * slices must be valid until the end of the turn. */
+void conn_head(struct conn *c, int status, const struct header *headers, size_t headers_n, int64_t length);
+/* A piece of the body; the bytes must be valid until the end of the turn. */
+void conn_body(struct conn *c, struct slice bytes);
+/* The response is complete; the connection goes on with the next request or closes. The request's memory
+ * may be gone when this returns. */
+void conn_end(struct conn *c);
+/* The response cannot be completed: closes without an end mark, so that no client takes it for whole. */
+void conn_abort(struct conn *c);
+/* head + body + end in one. */
+void conn_respond(struct conn *c, int status, const struct header *headers, size_t headers_n,
+                  struct slice body);
+/* The response being sent will be the connection's last. */
+void conn_close_after(struct conn *c);
+
+size_t conn_pending(const struct conn *c); /* bytes of output that wait for the client */
+bool conn_head_sent(const struct conn *c);
+bool conn_body_done(const struct conn *c); /* the request's body has been read whole */
+const struct addr *conn_peer(const struct conn *c);
+struct loop *conn_loop(const struct conn *c);
+int64_t conn_request_started_us(const struct conn *c); /* the first byte of the request in work */
+void *conn_owner(const struct conn *c);
+
+/* Draining: idle connections close now, others after their response. */
+void conn_drain(struct conn *c);
+/* At once, whatever is going on (on_gone with ERR_CANCELLED comes first). */
+void conn_close(struct conn *c);
+struct conn *conn_of_node(struct list *node);
+struct list *
+conn_node(struct conn *c); /* for the owner's list of connections; unlinked before on_conn_closed */
+
+#endif
