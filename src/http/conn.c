@@ -310,6 +310,11 @@ void *conn_owner(const struct conn *c)
     return c->owner;
 }
 
+struct conn *conn_of_node(struct list *node)
+{
+    return CONTAINER_OF(node, struct conn, node);
+}
+
 struct list *conn_node(struct conn *c)
 {
     return &c->node;

@@ -79,8 +79,8 @@ void *conn_owner(const struct conn *c);
 void conn_drain(struct conn *c);
 /* At once, whatever is going on (on_gone with ERR_CANCELLED comes first). */
 void conn_close(struct conn *c);
+/* For the owner's list of connections; unlinked before on_conn_closed. */
+struct list *conn_node(struct conn *c);
 struct conn *conn_of_node(struct list *node);
-struct list *
-conn_node(struct conn *c); /* for the owner's list of connections; unlinked before on_conn_closed */
 
 #endif
