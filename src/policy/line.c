@@ -15,8 +15,8 @@
 #include "policy/balance.h"
 #include "policy/slots.h"
 
-_Static_assert(LINE_TARGETS_MAX <= 64 && LINE_TARGETS_MAX <= BALANCE_PEERS_MAX,
-               "a set of targets is 64 bits");
+_Static_assert(LINE_TARGETS_MAX <= 64, "a set of targets is 64 bits");
+_Static_assert(BALANCE_PEERS_MAX >= LINE_TARGETS_MAX, "one tier may hold all targets");
 
 struct line_target {
     int endpoint, tier;
