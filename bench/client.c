@@ -3,14 +3,15 @@
  * The load: asks a proxy (or the origin itself) and checks and times every byte of the answers.
  *
  * --mode json: N keep-alive connections, each asks again as soon as it is answered (a closed loop); with one
- * connection this measures latency. --mode sse: N streams at once, opened over --ramp-ms, each on a connection
- * of its own, each read until its end. No two request bodies are equal: a counter stands in the prompt.
+ * connection this measures latency. --mode sse: N streams at once, opened over --ramp-ms, each on a
+ * connection of its own, each read until its end. No two request bodies are equal: a counter stands in the
+ * prompt.
  *
- * A run: ramp; --warm-ms after the last connection, or later when some stream has not had its first event, the
- * window of --window-ms opens, in which everything is counted; at its end the CPU time that --pids used in it is
- * taken, and what is under way is finished. One line of JSON on stdout says what was found. Checked all the time,
- * not in the window alone: status 200, the plain reply byte for byte, of a stream the number of events and
- * [DONE] as the last.
+ * A run: ramp; --warm-ms after the last connection, or later when some stream has not had its first event,
+ * the window of --window-ms opens, in which everything is counted; at its end the CPU time that --pids
+ * used in it is taken, and what is under way is finished. One line of JSON on stdout says what was found.
+ * Checked all the time, not in the window alone: status 200, the plain reply byte for byte, of a stream
+ * the number of events and [DONE] as the last.
  *
  * A gap is the time between two reads of one stream that brought events; events_per_read says how many a read
  * brought, so a proxy that holds events back shows in both.
@@ -77,8 +78,8 @@ struct client {
     long window_read_n; /* reads inside the window that brought events */
     long at_end_n;      /* streams under way when the window closed */
     int64_t window_cpu_us, window_us;
-    int64_t started_us,
-        phase_us; /* when the ramp and when the phase began; during the ramp, when it was complete */
+    int64_t started_us;      /* when the ramp began */
+    int64_t phase_us;        /* when this phase began; in the ramp, when its last connection was opened */
     struct kit_hist latency; /* of answers, or from asking to the first event */
     struct kit_hist gap;
     struct errors errors;
@@ -479,19 +480,20 @@ static void take_options(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static struct client cl = {
-        .opt = {.connections = 64, .window_ms = 2000, .warm_ms = 300, .ramp_ms = 100, .events_n = 200}};
+    struct client *cl = kit_pages(sizeof *cl);
 
-    take_options(&cl.opt, argc, argv);
-    cl.conn_n = kit_raise_files();
-    cl.conns = kit_pages((size_t)cl.conn_n * sizeof *cl.conns);
-    cl.in = kit_pages(IN_MAX);
-    kit_hist_init(&cl.latency);
-    kit_hist_init(&cl.gap);
-    cl.epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (cl.epoll < 0)
+    cl->opt = (struct options){
+        .connections = 64, .window_ms = 2000, .warm_ms = 300, .ramp_ms = 100, .events_n = 200};
+    take_options(&cl->opt, argc, argv);
+    cl->conn_n = kit_raise_files();
+    cl->conns = kit_pages((size_t)cl->conn_n * sizeof *cl->conns);
+    cl->in = kit_pages(IN_MAX);
+    kit_hist_init(&cl->latency);
+    kit_hist_init(&cl->gap);
+    cl->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (cl->epoll < 0)
         kit_die("epoll: %s", strerror(errno));
-    run(&cl);
-    print_result(&cl);
+    run(cl);
+    print_result(cl);
     return 0;
 }

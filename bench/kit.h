@@ -3,8 +3,8 @@
  * What both measuring programs need: a clock, memory, sockets, options and a histogram.
  *
  * Why: the origin and the client measure tidegate, so they share no code with it; a mistake in src/ must not
- * hide itself by being made on both sides. Everything is here in the header, so that each program is one source
- * file. They run for seconds and then exit, so memory is only ever taken.
+ * hide itself by being made on both sides. Everything is here in the header, so that each program is one
+ * source file. They run for seconds and then exit, so memory is only ever taken.
  * Threads: one.
  */
 #ifndef BENCH_KIT_H
@@ -82,7 +82,7 @@ static inline void *kit_pages(size_t bytes)
 {
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-    if (p == MAP_FAILED)
+    if (p == MAP_FAILED || p == NULL)
         kit_die("memory, %zu bytes: %s", bytes, strerror(errno));
     return p;
 }
@@ -184,7 +184,8 @@ static inline const char *kit_header(const char *head, size_t head_n, const char
     return NULL;
 }
 
-/* Durations in buckets of one microsecond up to about one second, so a quantile is exact to the microsecond. */
+/* Durations in buckets of one microsecond up to about one second, so a quantile is exact to the
+ * microsecond. */
 #define KIT_HIST_US (1 << 20)
 
 struct kit_hist {

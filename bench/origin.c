@@ -2,19 +2,19 @@
 /*
  * The model that the bench asks: a fixed answer, or a paced stream of events, at the least possible cost.
  *
- * A POST gets one sized chat completion of about 500 bytes. If its body says "stream":true it gets server-sent
- * events instead, each in a chunk and a send of its own: as many as the body's "max_tokens" asks for (else
- * --events), one every --interval-ms from a random phase on, the last one with its finish_reason, then usage
- * if the body asked for it, and [DONE]. GET /count tells what was served, so that a proxy that answers by
- * itself or asks twice is found out.
+ * A POST gets one sized chat completion of about 500 bytes. If its body says "stream":true it gets
+ * server-sent events instead, each in a chunk and a send of its own: as many as the body's "max_tokens"
+ * asks for (else --events), one every --interval-ms from a random phase on, the last one with its
+ * finish_reason, then usage if the body asked for it, and [DONE]. GET /count tells what was served, so
+ * that a proxy that answers by itself or asks twice is found out.
  *
  * Why a wheel: all streams have the same interval, so a wheel that turns once per interval keeps every stream
  * in one slot for life; sending an event never moves anything. A slot is 100 us wide, so at 1,000 streams and
  * 20 ms some five events leave together and a proxy does not get them in large, cheap batches.
  *
  * Invariants: a connection answers one request at a time and in order; what comes early waits in its buffer.
- * A send that the kernel does not take whole would mean a proxy that stopped reading; the connection is closed
- * and counted as an overrun.
+ * A send that the kernel does not take whole would mean a proxy that stopped reading; the connection is
+ * closed and counted as an overrun.
  */
 #include "kit.h"
 #include "wire.h"
@@ -164,8 +164,8 @@ static void make_chunks(struct origin *o)
     }
 }
 
-/* Finds "name": in a JSON body, with or without blanks after the colon; NULL when it is not there. Good enough
- * for bodies that the bench's own client wrote, whatever a proxy did to their blanks. */
+/* Finds "name": in a JSON body, with or without blanks after the colon; NULL when it is not there. Good
+ * enough for bodies that the bench's own client wrote, whatever a proxy did to their blanks. */
 static const char *field(const struct request *r, const char *name)
 {
     const char *end = r->body + r->body_n;
@@ -237,7 +237,8 @@ static bool answer(struct origin *o, int fd, const struct request *r)
     return put_sized(o, fd, "405 Method Not Allowed", "{\"error\":{\"message\":\"GET or POST\"}}");
 }
 
-/* Cuts one whole request off the buffer. Returns its bytes, 0 if more must come, -1 if it cannot be served. */
+/* Cuts one whole request off the buffer. Returns its bytes, 0 if more must come, -1 if it cannot be
+ * served. */
 static ssize_t cut_request(const struct conn *c, struct request *r)
 {
     const char *end = memmem(c->in, c->in_n, "\r\n\r\n", 4);
@@ -394,33 +395,35 @@ int main(int argc, char **argv)
                                             {"interval-ms", required_argument, NULL, 'i'},
                                             {"events", required_argument, NULL, 'e'},
                                             {NULL, 0, NULL, 0}};
-    static struct origin o = {.events_n = 100, .dice = 0x9e3779b97f4a7c15u};
+    struct origin *o = kit_pages(sizeof *o);
     struct sockaddr_in addr = kit_address("127.0.0.1:9100");
     struct epoll_event ev = {.events = EPOLLIN};
     long interval_ms = 20;
     int c;
 
+    o->events_n = 100;
+    o->dice = 0x9e3779b97f4a7c15u;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (c == 'l')
             addr = kit_address(optarg);
         else if (c == 'i')
             interval_ms = kit_number("--interval-ms", optarg, 1, 60000);
         else if (c == 'e')
-            o.events_n = kit_number("--events", optarg, 2, 1000000);
+            o->events_n = kit_number("--events", optarg, 2, 1000000);
         else
             kit_die("usage: origin [--listen HOST:PORT] [--interval-ms N] [--events N]");
     }
     /* The default slack of 50 us would blur the pace. */
     prctl(PR_SET_TIMERSLACK, 1UL);
-    o.conn_n = kit_raise_files();
-    o.conns = kit_pages((size_t)o.conn_n * sizeof *o.conns);
-    o.wheel.slot_n = (int)(interval_ms * 1000 / TICK_US);
-    o.wheel.head = kit_pages((size_t)o.wheel.slot_n * sizeof *o.wheel.head);
-    make_chunks(&o);
-    o.listener = kit_listen(&addr);
-    o.epoll = epoll_create1(EPOLL_CLOEXEC);
-    ev.data.fd = o.listener;
-    if (o.epoll < 0 || epoll_ctl(o.epoll, EPOLL_CTL_ADD, o.listener, &ev) != 0)
+    o->conn_n = kit_raise_files();
+    o->conns = kit_pages((size_t)o->conn_n * sizeof *o->conns);
+    o->wheel.slot_n = (int)(interval_ms * 1000 / TICK_US);
+    o->wheel.head = kit_pages((size_t)o->wheel.slot_n * sizeof *o->wheel.head);
+    make_chunks(o);
+    o->listener = kit_listen(&addr);
+    o->epoll = epoll_create1(EPOLL_CLOEXEC);
+    ev.data.fd = o->listener;
+    if (o->epoll < 0 || epoll_ctl(o->epoll, EPOLL_CTL_ADD, o->listener, &ev) != 0)
         kit_die("epoll: %s", strerror(errno));
-    run(&o);
+    run(o);
 }

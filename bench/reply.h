@@ -2,8 +2,8 @@
 /*
  * Reads one HTTP/1.1 answer, cut anywhere, and hands out the bytes of its body.
  *
- * Why: some proxies keep the origin's framing and some make their own, so the client must understand sized and
- * chunked bodies before it can say that it got every byte.
+ * Why: some proxies keep the origin's framing and some make their own, so the client must understand sized
+ * and chunked bodies before it can say that it got every byte.
  * Ownership: the caller's; nothing is kept of the bytes that are fed in but the head.
  */
 #ifndef BENCH_REPLY_H

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What the bench sets up around a measurement: the origin, the proxies, the client.
 
-Every process is a child on a free loopback port, pinned to a CPU and stopped by its process id. The proxy under
-test has the first CPU for itself; the origin and the client share the rest.
+Every process is a child on a free loopback port, pinned to a CPU and stopped by its process id. The proxy
+under test has the first CPU for itself; the origin and the client share the rest.
 """
 import ctypes
 import json
@@ -24,8 +24,9 @@ CFLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra"]
 NICE = -15
 PATH = "/v1/chat/completions"
 
-# Both write one line of access log per request to a file, as they would in service. For short answers nginx was
-# measured with its buffering left on too and does not get cheaper, so one configuration serves both loads.
+# Both write one line of access log per request to a file, as they would in service. For short answers
+# nginx was measured with its buffering left on too and does not get cheaper, so one configuration serves
+# both loads.
 NGINX = """
 daemon off; worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/nginx.err warn; {user}
 events {{ worker_connections 4096; }}
@@ -127,10 +128,11 @@ def children(pid):
 
 
 def prefer(pid):
-    """Gives a process that leads its session a high priority and, where the kernel has it, a short time slice.
+    """Gives a process that leads its session a high priority and, where the kernel has it, a short time
+    slice.
 
-    A woken thread with a short slice may take the CPU from a compiler in the middle of a long one; without it a
-    proxy waits milliseconds and finds its events in heaps. Where the kernel groups processes by session
+    A woken thread with a short slice may take the CPU from a compiler in the middle of a long one; without it
+    a proxy waits milliseconds and finds its events in heaps. Where the kernel groups processes by session
     (autogroup), a priority only counts inside the group, so the group gets it as well.
     """
     os.setpriority(os.PRIO_PROCESS, pid, NICE)
@@ -170,12 +172,14 @@ class Proxy:
     def _write(self, suffix, text, **more):
         path = os.path.join(self.rig.dir, self.name + suffix)
         with open(path, "w", encoding="ascii") as f:
-            f.write(text.format(port=self.port, origin=self.rig.origin_port, dir=self.rig.dir, log=self.log, **more))
+            f.write(text.format(port=self.port, origin=self.rig.origin_port, dir=self.rig.dir, log=self.log,
+                                **more))
         return path
 
     def _nginx(self):
         conf = self._write(".conf", NGINX, user="user root;" if os.geteuid() == 0 else "")
-        return first_line(["nginx", "-v"]), ["nginx", "-c", conf, "-e", os.path.join(self.rig.dir, "nginx.err")]
+        errors = os.path.join(self.rig.dir, "nginx.err")
+        return first_line(["nginx", "-v"]), ["nginx", "-c", conf, "-e", errors]
 
     def _haproxy(self, no_delay="option http-no-delay"):
         conf = self._write(".cfg", HAPROXY, no_delay=no_delay)
@@ -212,8 +216,9 @@ class Rig:
 
     def __enter__(self):
         try:
-            child = self.start([os.path.join(self.tools, "origin"), "--listen", f"127.0.0.1:{self.origin_port}",
-                                "--interval-ms", str(self.interval_ms)], self.origin_cpu, "/dev/null", "origin")
+            command = [os.path.join(self.tools, "origin"), "--listen", f"127.0.0.1:{self.origin_port}",
+                       "--interval-ms", str(self.interval_ms)]
+            child = self.start(command, self.origin_cpu, "/dev/null", "origin")
             self.wait_for(child, self.origin_port, "origin")
         except BaseException:
             self.__exit__()
@@ -274,8 +279,8 @@ class Rig:
         return text
 
     def ask(self, url):
-        body = json.dumps({"model": "bench-model", "messages": [{"role": "user", "content": "ready?"}]}).encode()
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        body = {"model": "bench-model", "messages": [{"role": "user", "content": "ready?"}]}
+        request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=10) as answer:
             json.load(answer)
 

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Compares tidegate with nginx and HAProxy: CPU per request and per event, memory, latency, system calls.
 
-All of them run in one go against the same origin, in turns, so that whatever the machine does in between falls on
-all alike; what counts are the ratios inside a round and their median. docs/bench.md says how to read the result.
+All of them run in one go against the same origin, in turns, so that whatever the machine does in between
+falls on all alike; what counts are the ratios inside a round and their median. docs/bench.md says how to
+read the result.
 """
 import argparse
 import json
@@ -18,11 +19,14 @@ import time
 
 from rig import ROOT, Failure, Proxy, Rig, rss_kb, steal_ms, waited_ms
 
+# Many short turns rather than a few long ones: this kind of machine changes its speed every few seconds.
 LOADS = {
-    "json": {"mode": "json", "connections": 64, "ramp_ms": 100, "warm_ms": 300, "window_ms": 2000},
-    "sse": {"mode": "sse", "connections": 1000, "ramp_ms": 500, "warm_ms": 300, "window_ms": 2500},
+    "sse": {"mode": "sse", "connections": 1000, "ramp_ms": 400, "warm_ms": 200, "window_ms": 1500},
+    "json": {"mode": "json", "connections": 64, "ramp_ms": 50, "warm_ms": 200, "window_ms": 700},
     "latency": {"mode": "json", "connections": 1, "ramp_ms": 0, "warm_ms": 150, "window_ms": 600},
 }
+ROUNDS = {"sse": 8, "json": 12, "latency": 9}
+QUICK_ROUNDS = {"sse": 2, "json": 4, "latency": 3}
 WAIT_MAX = 0.2     # of its time; a run in which the proxy stood ready for longer without a CPU is disturbed
 TIME_MAX_S = 190   # after this no further round begins
 
@@ -34,21 +38,25 @@ class Bench:
         self.troubles = []  # sentences about answers that were not as they must be
         self.until = time.monotonic() + TIME_MAX_S
 
-    def options(self, load):
-        """The client's options; the first stream must outlast ramp and window, with a second to spare."""
-        options = dict(LOADS[load])
+    def options(self, load, **more):
+        """The client's options; the first stream must outlast ramp and window, with some time to spare."""
+        options = LOADS[load] | more
         if options["mode"] == "sse":
-            all_ms = options["ramp_ms"] + options["warm_ms"] + options["window_ms"] + 1000
+            all_ms = options["ramp_ms"] + options["warm_ms"] + options["window_ms"] + 700
             options["events"] = all_ms // self.rig.interval_ms
         return options
 
-    def run(self, load, proxy, round_no, during=None):
-        """One measured run; proxy None asks the origin itself. `during` is called once while the load runs."""
+    def run(self, load, proxy, round_no, during=None, **more):
+        """One measured run; proxy None asks the origin itself.
+
+        `during` is called once while the load runs; `more` are client options that differ from the load's.
+        """
         name = proxy.name if proxy else "direct"
         before, waited, stolen = self.rig.served(), waited_ms(proxy.pid) if proxy else 0, steal_ms()
         began = time.monotonic()
-        client = self.rig.client(proxy.url if proxy else self.rig.direct_url, self.options(load), proxy and proxy.pid)
-        extra = during(LOADS[load], proxy) if during else {}
+        url = proxy.url if proxy else self.rig.direct_url
+        client = self.rig.client(url, self.options(load, **more), proxy and proxy.pid)
+        extra = during(self.rig, LOADS[load], proxy) if during else {}
         peak_kb = 0
         while client.poll() is None:
             if proxy:
@@ -71,13 +79,13 @@ class Bench:
             self.troubles.append(f"{where}: {found['answered']} of {found['asked']} answers were right: "
                                  f"{found['errors']}")
         if served != found["asked"]:
-            self.troubles.append(f"{where}: the client asked {found['asked']} times, the origin was asked {served}")
+            self.troubles.append(f"{where}: {found['asked']} requests of the client became {served} calls")
 
     def is_disturbed(self, found):
         """Whether other work on the machine, or a CPU too slow for the load, has shaped this run.
 
-        A proxy that gets its CPU late finds many events waiting and relays them together, at a fraction of the
-        price; such a run says nothing about one event passed on at once.
+        A proxy that gets its CPU late finds many events waiting and relays them together, at a fraction of
+        the price; such a run says nothing about one event passed on at once.
         """
         window_ms = found["window_us"] / 1000
         if found["waited_ms"] + found["stolen_ms"] > WAIT_MAX * found["took_ms"]:
@@ -88,11 +96,16 @@ class Bench:
         return (found["units"] < 0.97 * paced or found["at_end"] != found["connections"] or
                 found["events_per_read"] > 1.1)
 
-    def turns(self, load, rounds, with_direct):
-        """Rounds in which each has its turn, until enough of them were undisturbed or time is up."""
-        order = ([None] if with_direct else []) + self.proxies
+    def turns(self, load, rounds):
+        """Rounds in which each has its turn, until enough of them were undisturbed or time is up.
+
+        The origin itself has turns too: in each round of latency, where it is subtracted, in some of sse,
+        where it only shows how even the pace is, and in none of json.
+        """
+        direct_n = {"latency": 2 * rounds, "sse": 2, "json": 0}[load]
         good = 0
         for i in range(2 * rounds):
+            order = ([None] if i < direct_n else []) + self.proxies
             turn = i % len(order)
             of_round = [self.run(load, proxy, i) for proxy in order[turn:] + order[:turn]]
             is_good = not any(self.is_disturbed(found) for found in of_round)
@@ -116,19 +129,20 @@ class Bench:
         return statistics.median(values) if values else None
 
 
-def count_calls(load, proxy):
-    """System calls a second of the serving process, counted by the kernel in the middle of the window."""
+def count_calls(rig, load, proxy):
+    """System calls a second of the serving process: the median of three counts by the kernel in the window."""
     time.sleep((load["ramp_ms"] + load["warm_ms"]) / 1000 + 0.4)
-    out = subprocess.run(["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter,duration_time", "-p",
-                          str(proxy.pid), "--", "sleep", "1"], stderr=subprocess.PIPE, text=True, check=False).stderr
-    values = {}
-    for line in out.splitlines():
-        cells = line.split(",")
-        if len(cells) > 2 and cells[0].isdigit():
-            values[cells[2]] = int(cells[0])
-    if len(values) != 2:
-        return {}
-    return {"calls_per_s": values["raw_syscalls:sys_enter"] / (values["duration_time"] / 1e9)}
+    counts = []
+    command = ["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter,duration_time", "-p", str(proxy.pid),
+               "--", "sleep", "0.4"]
+    for _ in range(3):
+        perf = rig.spawn(command, rig.client_cpu, stderr=subprocess.PIPE, text=True)
+        _, out = perf.communicate(timeout=60)
+        cells = {c[2]: c[0] for c in (line.split(",") for line in out.splitlines()) if len(c) > 2}
+        if not all(c.isdigit() for c in cells.values()) or len(cells) != 2:
+            return {}
+        counts.append(int(cells["raw_syscalls:sys_enter"]) / (int(cells["duration_time"]) / 1e9))
+    return {"calls_per_s": statistics.median(counts)}
 
 
 def can_count_calls():
@@ -144,30 +158,33 @@ def progress(found):
     value = f"{found['latency_p50_us']} us" if load == "latency" else f"{found['cpu_us_per_unit']:.2f} us CPU"
     rate = found["units"] / found["window_us"] * 1e6
     print(f"  {load:8} round {found['round'] + 1}  {found['proxy']:16} {value:>14}  {rate:8.0f}/s"
-          f"  waited {found['waited_ms'] / found['took_ms']:4.0%}, stolen {found['stolen_ms'] / found['took_ms']:3.0%}"
+          f"  waited {found['waited_ms'] / found['took_ms']:4.0%}"
+          f", stolen {found['stolen_ms'] / found['took_ms']:3.0%}"
           f"{'' if found['is_good'] else '  (disturbed round)'}", file=sys.stderr)
 
 
-def measure(bench, loads, rounds, latency_rounds):
-    for load in loads:
-        bench.turns(load, latency_rounds if load == "latency" else rounds, with_direct=load != "json")
+def measure(bench, rounds):
+    for load, n in rounds.items():
+        bench.turns(load, n)
     calls = {}
     if can_count_calls():
         for proxy in bench.proxies:
             calls[proxy.name] = {}
-            for load in (x for x in loads if x != "latency"):
-                found = bench.run(load, proxy, 0, during=count_calls)
+            for load in (x for x in rounds if x != "latency"):
+                found = bench.run(load, proxy, 0, during=count_calls, window_ms=2500)
                 bench.runs.pop()  # this run pays for being counted, so its CPU time does not take part
                 if "calls_per_s" in found:
-                    calls[proxy.name][load] = found["calls_per_s"] / (found["units"] / found["window_us"] * 1e6)
+                    units_per_s = found["units"] / found["window_us"] * 1e6
+                    calls[proxy.name][load] = found["calls_per_s"] / units_per_s
     return calls
 
 
 def ratios(bench, load, ours, theirs):
-    """Per round: our CPU per unit over the cheapest of theirs; and the median of that."""
+    """Per round our CPU per unit over the cheapest of theirs; of that the median and the quartiles."""
     best = [min(values) for values in zip(*(bench.column(load, t, "cpu_us_per_unit") for t in theirs))]
     each = [a / b for a, b in zip(bench.column(load, ours, "cpu_us_per_unit"), best)]
-    return statistics.median(each), min(each), max(each)
+    low, median, high = statistics.quantiles(each, n=4, method="inclusive") if len(each) > 1 else each * 3
+    return median, low, high
 
 
 def rows(bench, calls):
@@ -192,8 +209,8 @@ def rows(bench, calls):
         ("sse", "system calls per SSE event", call_n("sse")),
         (None, "RSS idle, KB", lambda name: f"{by_name[name].idle_kb}"),
         ("sse", "RSS peak at 1,000 streams, first round, KB", lambda name: f"{bench.first_peak_kb(name)}"),
-        ("sse", "gap between events p50, ms", lambda name: f"{bench.median('sse', name, 'gap_p50_us') / 1000:.2f}"),
-        ("sse", "gap between events p99, ms", lambda name: f"{bench.median('sse', name, 'gap_p99_us') / 1000:.2f}"),
+        ("sse", "gap between events p50, us", med("sse", "gap_p50_us", "{:.0f}")),
+        ("sse", "gap between events p99, us", med("sse", "gap_p99_us", "{:.0f}")),
         ("sse", "events per read of the client", med("sse", "events_per_read", "{:.2f}")),
         ("latency", "added latency p50, 1 connection, us", added("latency_p50_us")),
         ("latency", "added latency p99, 1 connection, us", added("latency_p99_us")),
@@ -214,21 +231,22 @@ def report(bench, calls):
         rounds = {r["round"]: r["is_good"] for r in bench.runs if r["load"] == load}
         if rounds:
             print(f"{load}: {sum(rounds.values())} of {len(rounds)} rounds were undisturbed" +
-                  ("" if any(rounds.values()) else ", so these figures are of disturbed ones: do not trust them"))
-    for load, what, names_of in (("sse", "gap between events", ("gap_p50_us", "gap_p99_us")),
-                                 ("latency", "one request at one connection", ("latency_p50_us", "latency_p99_us"))):
+                  ("" if any(rounds.values()) else ": these figures are of disturbed ones"))
+    for load, what, field in (("sse", "gap between events", "gap"),
+                              ("latency", "one request at one connection", "latency")):
         if bench.column(load, "direct", "units"):
-            p50, p99 = (bench.median(load, "direct", field) for field in names_of)
+            p50, p99 = (bench.median(load, "direct", f"{field}_{q}_us") for q in ("p50", "p99"))
             print(f"the origin itself: {what} p50 {p50:.0f} us, p99 {p99:.0f} us")
     result = {}
     if "tidegate" in names:
-        compare = [("json", ["nginx"]), ("sse", ["nginx"]), ("sse", ["haproxy"]), ("sse", ["nginx", "haproxy"])]
+        compare = [("json", ["nginx"]), ("json", ["haproxy"]), ("sse", ["nginx"]), ("sse", ["haproxy"]),
+                   ("sse", ["nginx", "haproxy"])]
         for load, theirs in compare:
             if all(t in names for t in theirs) and bench.column(load, "tidegate", "units"):
                 median, low, high = ratios(bench, load, "tidegate", theirs)
                 what = "cheaper of " + " and ".join(theirs) if len(theirs) > 1 else theirs[0]
-                print(f"tidegate / {what}, {load}: {median:.2f} (rounds: {low:.2f} to {high:.2f})")
-                result[f"{load}/{'+'.join(theirs)}"] = {"median": median, "min": low, "max": high}
+                print(f"tidegate / {what}, {load}: {median:.2f} (half of the rounds {low:.2f} to {high:.2f})")
+                result[f"{load}/{'+'.join(theirs)}"] = {"median": median, "quartiles": [low, high]}
     return result
 
 
@@ -251,14 +269,15 @@ def pick(args):
 
 def parse():
     p = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    p.add_argument("--rounds", type=int, default=5, help="turns of the CPU measurements (default 5)")
-    p.add_argument("--quick", action="store_true", help="2 rounds, 3 for latency: under 90 seconds")
+    p.add_argument("--rounds", type=int, help="rounds of every load (default 8, 12 and 9)")
+    p.add_argument("--quick", action="store_true", help="2, 4 and 3 rounds: about a minute")
     p.add_argument("--proxies", default="nginx,haproxy,tidegate",
                    help="which, in order: nginx, haproxy (http-no-delay), haproxy-default, tidegate")
     p.add_argument("--without-tidegate", action="store_true", help="nginx and HAProxy only")
-    p.add_argument("--tidegate", default=os.path.join(ROOT, "build", "tidegate"), help="the program to measure")
+    p.add_argument("--tidegate", default=os.path.join(ROOT, "build", "tidegate"),
+                   help="the program to measure")
     p.add_argument("--loads", default="sse,json,latency", help="which of sse, json, latency")
-    p.add_argument("--interval-ms", type=int, default=20, help="between two events of a stream (default 20)")
+    p.add_argument("--interval-ms", type=int, default=25, help="between two events of a stream (default 25)")
     p.add_argument("--access-log", choices=("on", "off"), default="on", help="one line per request to a file")
     p.add_argument("--json", metavar="FILE", help="write everything that was found to FILE")
     return p.parse_args()
@@ -266,8 +285,8 @@ def parse():
 
 def main():
     args = parse()
-    rounds, latency_rounds = (2, 3) if args.quick else (args.rounds, 9)
-    loads = [load for load in LOADS if load in args.loads.split(",")]
+    rounds = {load: args.rounds or n for load, n in (QUICK_ROUNDS if args.quick else ROUNDS).items()
+              if load in args.loads.split(",")}
     names = pick(args)
     started = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the children are stopped then, too
@@ -275,14 +294,16 @@ def main():
         bench = Bench(rig, [Proxy(name, rig) for name in names])
         for proxy in bench.proxies:
             print(f"{proxy.name}: {proxy.version}", file=sys.stderr)
-        calls = measure(bench, loads, rounds, latency_rounds)
+        calls = measure(bench, rounds)
         result = report(bench, calls)
-    print(f"{rounds} rounds in {time.monotonic() - started:.0f} s")
+    print(f"\ntook {time.monotonic() - started:.0f} s")
     if args.json:
+        everything = {"kernel": platform.release(), "cpus": os.cpu_count(), "interval_ms": args.interval_ms,
+                      "versions": {p.name: p.version for p in bench.proxies},
+                      "idle_kb": {p.name: p.idle_kb for p in bench.proxies},
+                      "ratios": result, "calls": calls, "troubles": bench.troubles, "runs": bench.runs}
         with open(args.json, "w", encoding="ascii") as f:
-            json.dump({"kernel": platform.release(), "cpus": os.cpu_count(), "runs": bench.runs, "ratios": result,
-                       "calls": calls, "versions": {p.name: p.version for p in bench.proxies},
-                       "idle_kb": {p.name: p.idle_kb for p in bench.proxies}, "troubles": bench.troubles}, f, indent=1)
+            json.dump(everything, f, indent=1)
     for trouble in bench.troubles:
         print(f"bench: WRONG: {trouble}", file=sys.stderr)
     return 1 if bench.troubles else 0
