@@ -15,9 +15,9 @@ struct reply_error {
 
 /* {"error":{"message","type","param","code"}} - the message is the text (or detail) and the advice of the
  * row. */
-enum err reply_error_body(struct buf *out, const struct reply_error *e);
+enum err reply_error_body(struct buf *out, const struct reply_error *r);
 /* `data: {...}` and a blank line. */
-enum err reply_error_event(struct buf *out, const struct reply_error *e);
+enum err reply_error_event(struct buf *out, const struct reply_error *r);
 
 /* {"object":"list","data":[...]}: begin, one per model, end. */
 enum err reply_models_begin(struct buf *out);

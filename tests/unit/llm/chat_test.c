@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading requests: what is taken, what is refused and in which words. */
+#include "llm/chat.h"
+
+#include "tap.h"
+
+#define MESSAGES "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
+
+struct result {
+    struct chat chat;
+    enum err err;
+    char why[300], param[64], model[300];
+};
+
+static void parse(struct slice body, struct result *r)
+{
+    char *copy = tap_guard(body.p, body.n);
+    struct json_pool *pool = json_pool_new(4096);
+    struct arena arena;
+    const char *why, *param;
+
+    arena_init(&arena, NULL, 0, 4096);
+    r->err = chat_parse((struct slice){copy, body.n}, pool, &arena, &r->chat, &why, &param);
+    snprintf(r->why, sizeof r->why, "%s", why ? why : "");
+    snprintf(r->param, sizeof r->param, "%s", param ? param : "");
+    snprintf(r->model, sizeof r->model, "%.*s", SLICE_ARG(r->chat.model));
+    arena_fini(&arena);
+    json_pool_free(&pool);
+    tap_guard_free(copy, body.n);
+}
+
+static void check_refused(const char *body, enum err err, const char *param)
+{
+    struct result r;
+
+    parse(slice_of(body), &r);
+    CHECK_INT(r.err, err);
+    CHECK_STR(r.param, param);
+    CHECK(strlen(r.why) > 10 && r.why[strlen(r.why) - 1] == '.');
+    CHECK(param[0] == '\0' || strcmp(param, "model") == 0 || strstr(r.why, param));
+}
+
+TEST(reads_what_the_gateway_needs)
+{
+    struct result r;
+
+    parse(SLICE("{\"model\":\"deepseek-flash\"," MESSAGES "}"), &r);
+    CHECK_INT(r.err, ERR_OK);
+    CHECK_STR(r.model, "deepseek-flash");
+    CHECK(!r.chat.stream && !r.chat.include_usage && !r.chat.has_tools && !r.chat.doubled);
+    CHECK_INT(r.chat.n, 1);
+    CHECK_STR(r.why, "");
+
+    parse(SLICE(" {" MESSAGES
+                ",\"n\":3,\"stream\":true,\"stream_options\":{\"include_usage\":true},\"tools\":[{}],"
+                "\"model\":\"\\u0061\\/b\\u00fc\"}\n"),
+          &r);
+    CHECK_INT(r.err, ERR_OK);
+    CHECK_STR(r.model, "a/b\303\274");
+    CHECK(r.chat.stream && r.chat.include_usage && r.chat.has_tools && !r.chat.doubled);
+    CHECK_INT(r.chat.n, 3);
+
+    parse(SLICE("{\"model\":\"m\"," MESSAGES
+                ",\"stream\":null,\"stream_options\":null,\"tools\":[],\"n\":null,"
+                "\"functions\":[{\"name\":\"f\"}]}"),
+          &r);
+    CHECK_INT(r.err, ERR_OK);
+    CHECK(!r.chat.stream && !r.chat.include_usage && r.chat.has_tools);
+    CHECK_INT(r.chat.n, 1);
+}
+
+TEST(the_last_of_doubled_members_counts)
+{
+    struct result r;
+
+    parse(SLICE("{\"model\":\"a\"," MESSAGES ",\"stream\":true,\"mod\\u0065l\":\"b\",\"stream\":false}"), &r);
+    CHECK_INT(r.err, ERR_OK);
+    CHECK_STR(r.model, "b");
+    CHECK(!r.chat.stream && r.chat.doubled);
+    check_refused("{\"model\":\"a\"," MESSAGES ",\"model\":7}", ERR_BAD_FIELD, "model");
+}
+
+TEST(refuses_what_it_cannot_understand)
+{
+    check_refused("", ERR_BAD_JSON, "");
+    check_refused("   ", ERR_BAD_JSON, "");
+    check_refused("hello", ERR_BAD_JSON, "");
+    check_refused("{\"model\":\"m\"", ERR_BAD_JSON, "");
+    check_refused("{\"model\":\"m\"," MESSAGES "} x", ERR_BAD_JSON, "");
+    check_refused("{\"model\":\"\\ud800\"," MESSAGES "}", ERR_BAD_JSON, "");
+    check_refused("{\"model\":\"\xff\"," MESSAGES "}", ERR_BAD_JSON, "");
+    check_refused("[]", ERR_BAD_JSON, "");
+    check_refused("null", ERR_BAD_JSON, "");
+    check_refused("{}", ERR_MODEL_MISSING, "model");
+    check_refused("{\"model\":null," MESSAGES "}", ERR_MODEL_MISSING, "model");
+    check_refused("{\"model\":\"\"," MESSAGES "}", ERR_MODEL_MISSING, "model");
+    check_refused("{\"Model\":\"m\"," MESSAGES "}", ERR_MODEL_MISSING, "model");
+    check_refused("{\"model\":7," MESSAGES "}", ERR_BAD_FIELD, "model");
+    check_refused("{\"model\":[\"m\"]," MESSAGES "}", ERR_BAD_FIELD, "model");
+    check_refused("{\"model\":\"a\\nb\"," MESSAGES "}", ERR_BAD_FIELD, "model");
+    check_refused("{\"model\":\"a\\u0000b\"," MESSAGES "}", ERR_BAD_FIELD, "model");
+    check_refused("{\"model\":\"m\"}", ERR_BAD_FIELD, "messages");
+    check_refused("{\"model\":\"m\",\"messages\":[]}", ERR_BAD_FIELD, "messages");
+    check_refused("{\"model\":\"m\",\"messages\":\"hi\"}", ERR_BAD_FIELD, "messages");
+    check_refused("{\"model\":\"m\"," MESSAGES ",\"stream\":\"true\"}", ERR_BAD_FIELD, "stream");
+    check_refused("{\"model\":\"m\"," MESSAGES ",\"stream\":1}", ERR_BAD_FIELD, "stream");
+    check_refused("{\"model\":\"m\"," MESSAGES ",\"stream_options\":[]}", ERR_BAD_FIELD, "stream_options");
+    check_refused("{\"model\":\"m\"," MESSAGES ",\"stream_options\":true}", ERR_BAD_FIELD, "stream_options");
+    check_refused("{\"model\":\"m\"," MESSAGES ",\"stream_options\":{\"include_usage\":\"yes\"}}",
+                  ERR_BAD_FIELD, "stream_options.include_usage");
+}
+
+TEST(a_model_has_at_most_256_bytes)
+{
+    char body[600];
+    struct result r;
+
+    for (int n = 255; n <= 257; n++) {
+        snprintf(body, sizeof body, "{\"model\":\"%0*d\",%s}", n, 0, MESSAGES);
+        parse(slice_of(body), &r);
+        CHECK_INT(r.err, n <= 256 ? ERR_OK : ERR_BAD_FIELD);
+    }
+}
+
+TEST(strange_numbers_of_choices_are_left_to_the_provider)
+{
+    static const char *const values[] = {"0",   "-5", "\"2\"", "[]", "1e999", "2.9", "99999999999999999999",
+                                         "1024"};
+    static const int want[] = {1, 1, 1, 1, 0, 2, 1024, 1024};
+    char body[200];
+    struct result r;
+
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        snprintf(body, sizeof body, "{\"model\":\"m\",%s,\"n\":%s}", MESSAGES, values[i]);
+        parse(slice_of(body), &r);
+        if (want[i] == 0) /* no number that exists */
+            CHECK_INT(r.err, ERR_BAD_JSON);
+        else
+            CHECK(r.err == ERR_OK && r.chat.n == want[i]);
+    }
+}
+
+TEST(hostile_bodies_are_refused_or_read_but_never_harm)
+{
+    size_t n = 1 << 20;
+    char *body = malloc(n);
+    struct result r;
+    static const char whole[] = "{\"model\":\"a\\u00e4\\\"\"," MESSAGES
+                                ",\"stream\":true,\"stream_options\":{\"include_usage\":null}}";
+
+    memset(body, '[', n);
+    parse((struct slice){body, n}, &r);
+    CHECK_INT(r.err, ERR_BAD_JSON);
+    memset(body, '"', n);
+    parse((struct slice){body, n}, &r);
+    CHECK_INT(r.err, ERR_BAD_JSON);
+    memset(body, 0, n);
+    parse((struct slice){body, n}, &r);
+    CHECK_INT(r.err, ERR_BAD_JSON);
+    memset(body, ' ', n);
+    memcpy(body + n - sizeof whole, whole, sizeof whole - 1);
+    parse((struct slice){body, n}, &r);
+    CHECK_INT(r.err, ERR_OK);
+    for (size_t k = 0; k < sizeof whole - 1; k++) {
+        parse((struct slice){whole, k}, &r);
+        CHECK_INT(r.err, ERR_BAD_JSON);
+    }
+    free(body);
+}
+
+TEST(a_deep_body_is_refused)
+{
+    char body[400];
+    struct result r;
+
+    for (int depth = 60; depth <= 70; depth++) {
+        int n = snprintf(body, sizeof body, "{\"model\":\"m\",%s,\"x\":", MESSAGES);
+
+        memset(body + n, '[', (size_t)depth);
+        memset(body + n + depth, ']', (size_t)depth);
+        snprintf(body + n + 2 * depth, sizeof body - (size_t)(n + 2 * depth), "}");
+        parse(slice_of(body), &r);
+        CHECK_INT(r.err, depth < 64 ? ERR_OK : ERR_BAD_JSON);
+    }
+}
