@@ -15,7 +15,8 @@ struct addr {
     socklen_t n;
 };
 
-/* "127.0.0.1:8080", "[::1]:8080", ":8080" and "*:8080" (every IPv4 address). Numbers only. ERR_MALFORMED otherwise. */
+/* "127.0.0.1:8080", "[::1]:8080", ":8080" and "*:8080" (every IPv4 address). Numbers only. ERR_MALFORMED
+ * otherwise. */
 enum err addr_parse(struct slice text, struct addr *out);
 /* A numeric host and a port; false if host is a name. */
 bool addr_of_ip(struct slice host, uint16_t port, struct addr *out);

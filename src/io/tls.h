@@ -14,10 +14,10 @@ struct tls_config *tls_config_client(const char *ca_file, const char **why);
 struct tls_config *tls_config_server(const char *cert_file, const char *key_file, const char **why);
 void tls_config_free(struct tls_config **c);
 
-/* Wraps an opened or opening stream and takes it over (*lower becomes NULL). The result behaves as a stream that is
- * being opened: on_open comes after the handshake, on_close(ERR_TLS) if it fails; tls_why then says why.
- * host: for SNI and verification (NULL for servers). A close_notify is an ERR_EOF; an end without one is ERR_RESET
- * unless the reader knows better. */
+/* Wraps an opened or opening stream and takes it over (*lower becomes NULL). The result behaves as a stream
+ * that is being opened: on_open comes after the handshake, on_close(ERR_TLS) if it fails; tls_why then says
+ * why. host: for SNI and verification (NULL for servers). A close_notify is an ERR_EOF; an end without one is
+ * ERR_RESET unless the reader knows better. */
 struct stream *tls_wrap(struct stream **lower, struct tls_config *c, const char *host);
 const char *tls_why(const struct stream *s);
 

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Virtual io: the clock, the scheduler, listeners and names; its streams are in virtual_stream.c.
  *
- * Why: a whole gateway with its simulator and clients runs in one thread, thousands of times faster than the clock,
- * and a seed repeats a run exactly. So nothing here may depend on real time or on where memory lies: what is equal in
- * time is ordered by when it was armed, and every free choice is a throw of the network's dice.
+ * Why: a whole gateway with its simulator and clients runs in one thread, thousands of times faster than the
+ * clock, and a seed repeats a run exactly. So nothing here may depend on real time or on where memory lies:
+ * what is equal in time is ordered by when it was armed, and every free choice is a throw of the network's
+ * dice.
  *
- * A step: fire the events that are due (they only make loops runnable), choose one runnable loop, run one turn of it.
- * When no loop is runnable the clock jumps to the next event or timer. Events sit in a binary heap; loops are few and
- * are scanned.
+ * A step: fire the events that are due (they only make loops runnable), choose one runnable loop, run one
+ * turn of it. When no loop is runnable the clock jumps to the next event or timer. Events sit in a binary
+ * heap; loops are few and are scanned.
  *
- * The clock starts at one second: a time of zero means "not set" in more than one place, as it may on a real machine. */
+ * The clock starts at one second: a time of zero means "not set" in more than one place, as it may on a real
+ * machine. */
 #include "io/virtual.h"
 
 #include "base/assert.h"
@@ -41,7 +43,7 @@ struct lookup {
     void *ud;
 };
 
-/* -- events ---------------------------------------------------------------------------------------------------- */
+/* -- events ------------------------------------------------------------------------------------ */
 
 static bool is_before(const struct vevent *a, const struct vevent *b)
 {
@@ -99,7 +101,7 @@ void vnet_arm(struct vnet *v, struct vevent *e, int64_t at_us)
     settle(v, v->heap_n - 1, e);
 }
 
-/* -- listeners and names --------------------------------------------------------------------------------------- */
+/* -- listeners and names ----------------------------------------------------------------------- */
 
 static bool is_any(const struct addr *a)
 {
@@ -290,7 +292,7 @@ static void deliver_answers(struct vloop *l)
     }
 }
 
-/* -- loops ----------------------------------------------------------------------------------------------------- */
+/* -- loops ------------------------------------------------------------------------------------- */
 
 static void wake(struct loop *l)
 {
@@ -387,7 +389,7 @@ void vnet_free(struct vnet **vp)
     mem_free(v);
 }
 
-/* -- the scheduler --------------------------------------------------------------------------------------------- */
+/* -- the scheduler ----------------------------------------------------------------------------- */
 
 static bool is_runnable(const struct vloop *l, int64_t now_us)
 {

@@ -60,15 +60,20 @@ void vpipe_clear(struct vpipe *p)
         vpipe_drop_first(p);
 }
 
+/* Whether the last packet can take more bytes that arrive at that time. */
+static bool has_room(const struct vpipe *p, int64_t at_us)
+{
+    const struct packet *k = CONTAINER_OF(p->packets.prev, struct packet, node);
+
+    return !list_empty(&p->packets) && k->kind == PACKET_DATA && k->at_us == at_us && k->to < PACKET_BYTES;
+}
+
 void vpipe_append(struct vpipe *p, struct slice bytes, int64_t at_us)
 {
     while (bytes.n > 0) {
-        struct packet *k = vpipe_last(p);
-        size_t n;
+        struct packet *k = has_room(p, at_us) ? vpipe_last(p) : vpipe_add(p, PACKET_DATA, at_us);
+        size_t n = bytes.n < PACKET_BYTES - k->to ? bytes.n : PACKET_BYTES - k->to;
 
-        if (k == NULL || k->kind != PACKET_DATA || k->at_us != at_us || k->to == PACKET_BYTES)
-            k = vpipe_add(p, PACKET_DATA, at_us);
-        n = bytes.n < PACKET_BYTES - k->to ? bytes.n : PACKET_BYTES - k->to;
         memcpy(k->bytes + k->to, bytes.p, n);
         k->to += n;
         p->n += n;

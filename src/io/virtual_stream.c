@@ -5,16 +5,18 @@
  *     stream.out, pending ---- packets ----> in [DATA DATA FIN]
  *     in [OPEN DATA]      <--- packets ----- stream.out, pending
  *
- * Everything that travels is a packet with a time of arrival in the receiver's `in`: bytes, and also that a connect
- * was answered or refused and that the sender ended. A packet counts against the pipe from being sent until it is read,
- * so a reader that pauses fills the pipe, and what does not fit waits in the sender's `pending`.
+ * Everything that travels is a packet with a time of arrival in the receiver's `in`: bytes, and also that a
+ * connect was answered or refused and that the sender ended. A packet counts against the pipe from being sent
+ * until it is read, so a reader that pauses fills the pipe, and what does not fit waits in the sender's
+ * `pending`.
  *
- * Behaves as tcp.c does over a kernel: the two phases of a turn, an end that is seen only behind the bytes before it
- * (save by a paused accepted stream, which hears at once that its client has left), a reset for who closes with unread
- * bytes or sends to an end that is gone, and finish, which sends what waits and then swallows what still comes.
+ * Behaves as tcp.c does over a kernel: the two phases of a turn, an end that is seen only behind the bytes
+ * before it (save by a paused accepted stream, which hears at once that its client has left), a reset for who
+ * closes with unread bytes or sends to an end that is gone, and finish, which sends what waits and then
+ * swallows what still comes.
  *
- * Ownership: an end is freed at the end of a turn of its loop. `peer` is NULL once the other side is gone; what it
- * left behind is then in `in`. */
+ * Ownership: an end is freed at the end of a turn of its loop. `peer` is NULL once the other side is gone;
+ * what it left behind is then in `in`. */
 #include <sys/uio.h>
 
 #include "base/assert.h"
@@ -57,7 +59,7 @@ static int64_t arrival(const struct vend *e)
     return clock_add(e->net->now_us, e->net->opts.latency_us);
 }
 
-/* -- who has something to do ----------------------------------------------------------------------------------- */
+/* -- who has something to do ------------------------------------------------------------------- */
 
 static bool heard_reset(const struct vend *e)
 {
@@ -122,7 +124,7 @@ static void make_room(struct vend *e)
     }
 }
 
-/* -- the end --------------------------------------------------------------------------------------------------- */
+/* -- the end ----------------------------------------------------------------------------------- */
 
 static void free_end(struct afterwards *a)
 {
@@ -146,7 +148,8 @@ static void destroy(struct vend *e)
     loop_defer(&e->home->loop, &e->afterwards, free_end);
 }
 
-/* Parts from the peer, which hears of it with the given packet. A peer that only lingered has nobody left to send to. */
+/* Parts from the peer, which hears of it with the given packet. A peer that only lingered has nobody left to
+ * send to. */
 static void part(struct vend *e, enum packet_kind how)
 {
     struct vend *peer = e->peer;
@@ -240,7 +243,7 @@ void vend_drop_all(struct vloop *l)
     }
 }
 
-/* -- writing --------------------------------------------------------------------------------------------------- */
+/* -- writing ----------------------------------------------------------------------------------- */
 
 /* Puts what fits into the peer's pipe; returns how much that was. */
 static size_t write_pipe(struct vend *e, const struct iovec *iov, size_t n, size_t total)
@@ -339,7 +342,7 @@ static void pause_stream(struct stream *s, bool paused)
     update(vend_of(s));
 }
 
-/* -- reading --------------------------------------------------------------------------------------------------- */
+/* -- reading ----------------------------------------------------------------------------------- */
 
 /* Phase one: into the turn's memory, calling nobody. */
 static void read_in(struct vend *e)
@@ -421,7 +424,7 @@ void vend_turn(struct vloop *l)
         process(CONTAINER_OF(node, struct vend, ready_node));
 }
 
-/* -- making ---------------------------------------------------------------------------------------------------- */
+/* -- making ------------------------------------------------------------------------------------ */
 
 static const struct stream_ops VEND_OPS = {flush, pause_stream, close_stream};
 

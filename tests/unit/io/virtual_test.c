@@ -158,7 +158,8 @@ TEST(the_clock_jumps_from_timer_to_timer)
     vnet_free(&v);
 }
 
-/* Every accepted stream echoes and everybody stops at a time of his own: the order of all that is in the hash. */
+/* Every accepted stream echoes and everybody stops at a time of his own: the order of all that is in the
+ * hash. */
 static uint64_t storm(uint64_t seed, uint64_t *turns)
 {
     struct world w;
