@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* The simulator's life, its connections, its routes and its small pages; answers are made in work.c. */
+#include "sim/sim.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "sim/work.h"
+
+#define HEAD_MAX_BYTES (64 * 1024)
+#define PIPELINE_MAX_BYTES (64 * 1024)
+#define READ_US (60 * CLOCK_SECOND_US)
+#define PATIENCE_US (600 * CLOCK_SECOND_US) /* idle connections, and callers that do not read */
+#define JSON_POOL_BYTES (64 * 1024)
+#define ERROR_MAX_BYTES 4096
+
+static const char *const MODELS[] = {"deepseek-flash", "deepseek-v4-pro", "gpt-4o-mini", "sim"};
+
+void sim_opts_default(struct sim_opts *o)
+{
+    *o = (struct sim_opts){
+        .ttft = {200 * CLOCK_MS_US, 0},
+        .gap = {20 * CLOCK_MS_US, 0},
+        .tokens_mean = 64,
+        .keepalive_us = CLOCK_SECOND_US,
+    };
+}
+
+/* -- answering ------------------------------------------------------------------------------------------ */
+
+struct header sim_request_id(struct sim *s)
+{
+    struct slice id = arena_printf(&s->loop->turn, "sim-%012llx", (unsigned long long)++s->request_ids_n);
+
+    return (struct header){SLICE("X-Request-Id"), id};
+}
+
+static void respond(struct sim *s, struct conn *c, int status, struct header more, struct slice body)
+{
+    struct header h[3] = {{SLICE("Content-Type"), SLICE("application/json")}, sim_request_id(s), more};
+
+    conn_respond(c, status, h, more.name.n > 0 ? 3 : 2, body);
+}
+
+static void add_nullable(struct buf *b, const char *name, const char *value)
+{
+    (void)!buf_printf(b, ",\"%s\":", name);
+    if (value != NULL)
+        (void)!buf_add_json_string(b, slice_of(value));
+    else
+        (void)!buf_add(b, SLICE("null"));
+}
+
+void sim_refuse(struct sim *s, struct conn *c, const struct sim_error *error)
+{
+    struct header more = {SLICE_NONE, SLICE_NONE};
+    struct slice body;
+    struct buf b;
+
+    buf_init(&b, ERROR_MAX_BYTES, NULL);
+    (void)!buf_add(&b, SLICE("{\"error\":{\"message\":"));
+    (void)!buf_add_json_string(&b, slice_of(error->text));
+    add_nullable(&b, "type", error->type);
+    add_nullable(&b, "param", error->param);
+    add_nullable(&b, "code", error->code);
+    (void)!buf_add(&b, SLICE("}}"));
+    body = arena_dup(&s->loop->turn, buf_slice(&b));
+    buf_fini(&b);
+    if (error->status == 429)
+        more = (struct header){SLICE("Retry-After"), SLICE("1")};
+    else if (error->allow != NULL)
+        more = (struct header){SLICE("Allow"), slice_of(error->allow)};
+    respond(s, c, error->status, more, body);
+}
+
+static void page_models(struct sim *s, struct conn *c)
+{
+    struct buf b;
+
+    buf_init(&b, ERROR_MAX_BYTES, NULL);
+    (void)!buf_add(&b, SLICE("{\"object\":\"list\",\"data\":["));
+    for (size_t i = 0; i < sizeof MODELS / sizeof MODELS[0]; i++)
+        (void)!buf_printf(&b, "%s{\"id\":\"%s\",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"sim\"}",
+                          i > 0 ? "," : "", MODELS[i], (long long)(s->loop->wall_us / CLOCK_SECOND_US));
+    (void)!buf_add(&b, SLICE("]}"));
+    respond(s, c, 200, (struct header){SLICE_NONE, SLICE_NONE}, arena_dup(&s->loop->turn, buf_slice(&b)));
+    buf_fini(&b);
+}
+
+static void page_stats(struct sim *s, struct conn *c)
+{
+    const struct sim_stats *st = &s->stats;
+    struct buf b;
+
+    buf_init(&b, ERROR_MAX_BYTES, NULL);
+    (void)!buf_printf(&b,
+                      "{\"requests\":%llu,\"answered\":%llu,\"refused\":%llu,\"cancelled\":%llu,"
+                      "\"tokens\":%llu,\"working\":%d,\"queued\":%d,\"connections\":%d,\"faults\":{",
+                      (unsigned long long)st->requests_n, (unsigned long long)st->answered_n,
+                      (unsigned long long)st->refused_n, (unsigned long long)st->cancelled_n,
+                      (unsigned long long)st->tokens_n, st->working_n, st->queued_n, st->conns_n);
+    for (int f = SIM_NONE + 1; f < SIM_FAULT_N; f++)
+        (void)!buf_printf(&b, "%s\"%s\":%llu", f > SIM_NONE + 1 ? "," : "", sim_fault_name((enum sim_fault)f),
+                          (unsigned long long)st->faults_n[f]);
+    (void)!buf_add(&b, SLICE("}}"));
+    respond(s, c, 200, (struct header){SLICE_NONE, SLICE_NONE}, arena_dup(&s->loop->turn, buf_slice(&b)));
+    buf_fini(&b);
+}
+
+/* -- connections ---------------------------------------------------------------------------------------- */
+
+static void *wrong_method(struct sim *s, struct conn *c, const char *allowed)
+{
+    sim_refuse(s, c,
+               &(struct sim_error){405, "invalid_request_error", "method_not_allowed", NULL,
+                                   "This route does not take this method.", allowed});
+    return NULL;
+}
+
+static void *on_request(void *owner, struct conn *c, const struct http_request *rq, struct arena *arena)
+{
+    struct sim *s = owner;
+    struct slice path = slice_starts(rq->path, SLICE("/v1/")) ? slice_from(rq->path, 3) : rq->path;
+    bool is_get = rq->method == HTTP_GET || rq->method == HTTP_HEAD;
+
+    if (slice_eq(path, SLICE("/chat/completions"))) {
+        if (rq->method != HTTP_POST)
+            return wrong_method(s, c, "POST");
+        return sim_work_new(s, c, rq, arena);
+    }
+    if (slice_eq(path, SLICE("/models")) || slice_eq(path, SLICE("/sim/stats"))) {
+        if (!is_get)
+            return wrong_method(s, c, "GET");
+        if (slice_eq(path, SLICE("/models")))
+            page_models(s, c);
+        else
+            page_stats(s, c);
+        return NULL;
+    }
+    sim_refuse(s, c,
+               &(struct sim_error){404, "invalid_request_error", "not_found", NULL,
+                                   "The simulator has chat/completions, models and sim/stats.", NULL});
+    return NULL;
+}
+
+static void on_body(void *user, struct slice bytes)
+{
+    sim_work_body(user, bytes);
+}
+
+static void on_complete(void *user)
+{
+    sim_work_complete(user);
+}
+
+static void on_gone(void *user, enum err why)
+{
+    (void)why;
+    sim_work_gone(user);
+}
+
+static void on_drain(void *user)
+{
+    sim_work_drained(user);
+}
+
+static void on_refused(void *owner, struct conn *c, enum err why)
+{
+    const struct err_row *row = err_row(why);
+
+    sim_refuse(owner, c, &(struct sim_error){row->status, row->type, row->code, NULL, row->text, NULL});
+}
+
+static void on_conn_closed(void *owner, struct conn *c)
+{
+    (void)c;
+    ((struct sim *)owner)->stats.conns_n--;
+}
+
+static const struct conn_handler HANDLER = {
+    on_request, on_body, on_complete, on_gone, on_drain, on_refused, on_conn_closed,
+};
+
+static void on_accept(void *ud, struct stream *stream, const struct addr *peer)
+{
+    struct sim *s = ud;
+    struct conn *c = conn_new(stream, peer, &s->limits, &HANDLER, s);
+
+    list_push_back(&s->conns, conn_node(c));
+    s->stats.conns_n++;
+}
+
+/* -- life ----------------------------------------------------------------------------------------------- */
+
+struct sim *sim_new(struct loop *l, const struct sim_opts *o)
+{
+    struct sim *s = MEM_NEW(struct sim);
+
+    s->loop = l;
+    s->opts = *o;
+    if (s->opts.tokens_mean < 1)
+        s->opts.tokens_mean = 1;
+    if (s->opts.tokens_mean > SIM_TOKENS_MAX / 2) /* the longest answer is one and a half times as long */
+        s->opts.tokens_mean = SIM_TOKENS_MAX / 2;
+    s->limits =
+        (struct conn_limits){HEAD_MAX_BYTES, PIPELINE_MAX_BYTES, READ_US, READ_US, PATIENCE_US, PATIENCE_US};
+    s->json = json_pool_new(JSON_POOL_BYTES);
+    list_init(&s->conns);
+    list_init(&s->line);
+    rng_seed(&s->dice, o->seed);
+    return s;
+}
+
+enum err sim_listen(struct sim *s, const struct addr *at, struct addr *bound)
+{
+    enum err e;
+
+    ASSERT(s->listeners_n < SIM_LISTENERS_MAX);
+    e = s->loop->ops->listen(s->loop, at, on_accept, s, &s->listeners[s->listeners_n], bound);
+    if (e == ERR_OK)
+        s->listeners_n++;
+    return e;
+}
+
+const struct sim_stats *sim_stats(const struct sim *s)
+{
+    return &s->stats;
+}
+
+void sim_free(struct sim **sp)
+{
+    struct sim *s = *sp;
+
+    *sp = NULL;
+    if (s == NULL)
+        return;
+    s->closing = true;
+    for (size_t i = 0; i < s->listeners_n; i++)
+        s->loop->ops->unlisten(&s->listeners[i]);
+    while (!list_empty(&s->conns))
+        conn_close(conn_of_node(s->conns.next));
+    ASSERT(s->stats.conns_n == 0 && s->slots_used == 0 && list_empty(&s->line));
+    json_pool_free(&s->json);
+    mem_free(s);
+}
