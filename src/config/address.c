@@ -3,6 +3,7 @@
 #include "config/address.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 
 #include "config/origin.h"
 
@@ -29,8 +30,7 @@ const char *address_parse(struct slice text, struct arena *arena, struct address
         host = SLICE("127.0.0.1");
     if (host.n >= sizeof(zhost))
         return "a listener needs a numeric address, such as 127.0.0.1:8080 or [::1]:8080";
-    memcpy(zhost, host.p, host.n);
-    zhost[host.n] = 0;
+    snprintf(zhost, sizeof(zhost), "%.*s", SLICE_ARG(host));
     if (inet_pton(bracket ? AF_INET6 : AF_INET, zhost, ip) != 1)
         return "a listener needs a numeric address, such as 127.0.0.1:8080 or [::1]:8080";
     out->port = (uint16_t)n;

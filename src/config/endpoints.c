@@ -130,12 +130,13 @@ static void read_account(struct draft *d, const struct node *n, void *into)
     for (size_t i = 0; i < d->config->accounts_n; i++) {
         const char *known = d->config->accounts[i].name;
 
-        if (known && slice_eq(slice_of(known), name)) {
+        if (!known)
+            return; /* its name was complained about, and may be the one that is meant */
+        if (slice_eq(slice_of(known), name)) {
             e->account = (int)i;
             return;
         }
-        if (known)
-            nearest_try(&near, slice_of(known));
+        nearest_try(&near, slice_of(known));
     }
     snprintf(unknown, sizeof(unknown), "unknown account \"%s\"", node_show(n, shown));
     nearest_complain(&near, d->notes, n->at, unknown);

@@ -25,8 +25,10 @@ static void complain_unknown(struct draft *d, const struct node *child, const st
     struct nearest near;
 
     nearest_init(&near, child->key);
-    for (size_t i = 0; i < table_n; i++)
-        nearest_try(&near, slice_of(table[i].name));
+    for (size_t i = 0; i < table_n; i++) {
+        if (!table[i].later)
+            nearest_try(&near, slice_of(table[i].name));
+    }
     node_show_key(child->key, shown);
     if (shown[0] == '"')
         snprintf(unknown, sizeof(unknown), "unknown key %s", shown);

@@ -91,9 +91,10 @@ static int find_model(struct draft *d, const struct node *n, struct slice name)
         return -1;
     }
     nearest_init(&near, name);
-    for (size_t i = 0; i < d->config->models_n && !notes_is_full(d->notes); i++) {
-        if (d->config->models[i].name.p)
-            nearest_try(&near, d->config->models[i].name);
+    for (size_t i = 0; i < d->config->models_n; i++) {
+        if (!d->config->models[i].name.p || notes_is_full(d->notes))
+            return -1; /* that name was complained about, and may be the one that is meant */
+        nearest_try(&near, d->config->models[i].name);
     }
     snprintf(unknown, sizeof(unknown), "unknown model \"%s\"", node_show(n, shown));
     nearest_complain(&near, d->notes, n->at, unknown);

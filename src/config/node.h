@@ -16,14 +16,14 @@ enum node_kind { NODE_TEXT, NODE_LIST, NODE_MAP };
 struct node {
     enum node_kind kind;
     struct place at;
+    bool plain;       /* NODE_TEXT without quotes */
+    bool env;         /* a part of `text` comes from the environment */
+    bool bad;         /* already complained about: readers pass over it */
     struct slice key; /* in a map: what stands before the colon */
     struct place key_at;
     struct slice label; /* the key, or for an element of a list the key of the list: for messages */
     struct slice text;  /* NODE_TEXT: the value, after ${NAME} */
     struct slice raw;   /* NODE_TEXT: as it stands in the file */
-    bool plain;         /* NODE_TEXT without quotes */
-    bool env;           /* a part of `text` comes from the environment */
-    bool bad;           /* already complained about: readers pass over it */
     struct node *first, *last, *next;
     size_t n; /* children */
 };

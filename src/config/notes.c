@@ -4,7 +4,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define NAME_MAX_BYTES 200 /* of the file's name: more of its tail would leave too little of the report */
@@ -20,11 +19,16 @@ bool notes_is_full(const struct notes *n)
     return n->kept_n >= NOTES_MAX;
 }
 
+static bool is_before(struct place a, struct place b)
+{
+    return a.line != b.line ? a.line < b.line : a.col < b.col;
+}
+
 __attribute__((format(printf, 4, 0))) static void add(struct notes *n, struct place at, bool warning,
                                                       const char *fmt, va_list args)
 {
     char text[NOTES_TEXT_MAX];
-    struct note *note;
+    struct note *note, **place = &n->first;
 
     if (warning)
         n->warnings_n++;
@@ -33,9 +37,12 @@ __attribute__((format(printf, 4, 0))) static void add(struct notes *n, struct pl
     if (notes_is_full(n))
         return;
     vsnprintf(text, sizeof(text), fmt, args);
+    while (*place && !is_before(at, (*place)->at))
+        place = &(*place)->next;
     note = ARENA_NEW(n->arena, struct note);
-    *note = (struct note){at, n->kept_n++, warning, arena_strdup(n->arena, text), n->first};
-    n->first = note;
+    *note = (struct note){at, warning, arena_strdup(n->arena, text), *place};
+    *place = note;
+    n->kept_n++;
 }
 
 void notes_error(struct notes *n, struct place at, const char *fmt, ...)
@@ -56,17 +63,6 @@ void notes_warning(struct notes *n, struct place at, const char *fmt, ...)
     va_end(args);
 }
 
-static int by_place(const void *a, const void *b)
-{
-    const struct note *x = *(const struct note *const *)a, *y = *(const struct note *const *)b;
-
-    if (x->at.line != y->at.line)
-        return x->at.line < y->at.line ? -1 : 1;
-    if (x->at.col != y->at.col)
-        return x->at.col < y->at.col ? -1 : 1;
-    return x->order < y->order ? -1 : 1;
-}
-
 static int print(char *out, size_t room, const char *name, const struct note *note)
 {
     const char *kind = note->warning ? "warning" : "error";
@@ -78,19 +74,15 @@ static int print(char *out, size_t room, const char *name, const struct note *no
 
 void notes_report(const struct notes *n, const char *name, struct config_report *out)
 {
-    const struct note **sorted = arena_alloc(n->arena, sizeof(*sorted) * NOTES_MAX);
     size_t at = 0, name_n = strlen(name);
-    int shown_n = 0, kept_n = 0, all_n = n->errors_n + n->warnings_n;
+    int shown_n = 0, all_n = n->errors_n + n->warnings_n;
 
     *out = (struct config_report){.errors_n = n->errors_n, .warnings_n = n->warnings_n};
     if (name_n > NAME_MAX_BYTES)
         name += name_n - NAME_MAX_BYTES;
-    for (const struct note *note = n->first; note; note = note->next)
-        sorted[kept_n++] = note;
-    qsort(sorted, (size_t)kept_n, sizeof(*sorted), by_place);
-    while (shown_n < kept_n) {
+    for (const struct note *note = n->first; note; note = note->next) {
         size_t room = sizeof(out->text) - at - (NAME_MAX_BYTES + REST_BYTES);
-        int len = print(out->text + at, room, name, sorted[shown_n]);
+        int len = print(out->text + at, room, name, note);
 
         if (len < 0 || (size_t)len >= room)
             break;

@@ -22,7 +22,6 @@ struct place {
 
 struct note {
     struct place at;
-    int order; /* of arrival: notes of one place stay in it */
     bool warning;
     const char *text;
     struct note *next;
@@ -30,7 +29,7 @@ struct note {
 
 struct notes {
     struct arena *arena; /* borrowed: texts live in it */
-    struct note *first;  /* newest first */
+    struct note *first;  /* in the order of the file; of one place in that of arrival */
     int kept_n, errors_n, warnings_n;
 };
 

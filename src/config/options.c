@@ -108,7 +108,7 @@ void options_read(struct draft *d, const struct node *section, void *unused)
 
         if (row)
             read_row(d, row, n);
-        else
+        else if (!n->bad)
             complain_unknown(d, section->key, n);
     }
 }

@@ -4,6 +4,7 @@
 #include "config/origin.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 
 #define HOST_MAX 253
 
@@ -18,8 +19,7 @@ static bool is_numeric(struct slice host, int family, void *out)
 
     if (host.n >= sizeof(text))
         return false;
-    memcpy(text, host.p, host.n);
-    text[host.n] = 0;
+    snprintf(text, sizeof(text), "%.*s", SLICE_ARG(host));
     return inet_pton(family, text, out) == 1;
 }
 
@@ -41,14 +41,15 @@ bool origin_host_is_loopback(struct slice host)
  * 127.1 is not taken for a name). */
 static const char *check_name(struct slice host)
 {
-    struct slice rest = host, label = SLICE_NONE, last = SLICE_NONE;
+    struct slice rest = host, last = SLICE_NONE;
     unsigned char v4[4];
     bool digits = true;
 
     if (host.n > HOST_MAX)
         return "the host is longer than 253 bytes";
     while (rest.p) {
-        label = slice_cut(rest, '.', &rest);
+        struct slice label = slice_cut(rest, '.', &rest);
+
         if (!rest.p && label.n == 0 && last.n > 0)
             break; /* the dot at the end of an absolute name */
         if (label.n == 0 || label.n > 63)
@@ -141,7 +142,7 @@ static const char *read_path(struct slice path, struct arena *arena, struct orig
 
 const char *origin_parse(struct slice url, struct arena *arena, struct origin *out)
 {
-    struct slice rest = url, authority;
+    struct slice rest, authority;
     size_t n = 0;
     const char *why;
 

@@ -13,6 +13,17 @@
 
 static const char *const shape = "of lists: [[{endpoint: NAME}]]";
 
+/* Whether to say nothing of an unknown name: there are no endpoints, or one whose own name could not be
+ * read, and that was said already. */
+static bool is_excused(const struct config *c)
+{
+    for (size_t i = 0; i < c->endpoints_n; i++) {
+        if (!c->endpoints[i].name)
+            return true;
+    }
+    return c->endpoints_n == 0;
+}
+
 static void read_endpoint(struct draft *d, const struct node *n, void *into)
 {
     struct config_target *t = into;
@@ -30,11 +41,11 @@ static void read_endpoint(struct draft *d, const struct node *n, void *into)
             return;
         }
     }
+    if (is_excused(d->config) || notes_is_full(d->notes))
+        return;
     nearest_init(&near, name);
-    for (size_t i = 0; i < d->config->endpoints_n && !notes_is_full(d->notes); i++) {
-        if (d->config->endpoints[i].name)
-            nearest_try(&near, slice_of(d->config->endpoints[i].name));
-    }
+    for (size_t i = 0; i < d->config->endpoints_n; i++)
+        nearest_try(&near, slice_of(d->config->endpoints[i].name));
     snprintf(unknown, sizeof(unknown), "unknown endpoint \"%s\"", node_show(n, shown));
     nearest_complain(&near, d->notes, n->at, unknown);
 }

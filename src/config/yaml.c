@@ -3,7 +3,7 @@
  *
  * Why not libyaml's own document: it is unbounded, resolves aliases (a few lines can then stand for
  * gigabytes) and keeps the last of two equal keys without a word. Anchors, aliases and tags are refused
-   * here.
+ * here.
  * Invariant: `open` holds the containers that have begun and not ended, innermost last; a key that still
  * waits for its value belongs to the innermost one. */
 #include "config/yaml.h"
@@ -34,7 +34,7 @@ static struct place place_at(struct slice text, size_t offset)
 {
     struct place at = {1, 1};
 
-    for (size_t i = 0; i < offset && i < text.n; i++) {
+    for (size_t i = 0; text.p && i < offset && i < text.n; i++) {
         unsigned char c = (unsigned char)text.p[i];
 
         if (c == '\n')
@@ -207,7 +207,7 @@ static bool run(struct build *b, struct slice text)
         return false;
     }
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&parser, (const unsigned char *)text.p, text.n);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)(text.p ? text.p : ""), text.n);
     while (fine && !b->done) {
         if (!yaml_parser_parse(&parser, &event)) {
             complain_syntax(b, &parser, text);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* The description that `tidegate check` prints. */
+#include "config/config.h"
+
+#include "base/mem.h"
+#include "tap.h"
+#include "unit/config/reading.h"
+
+static const char yaml[] =
+    "listen: 127.0.0.1:8080\n"
+    "workers: 2\n"
+    "timeouts: {connect: 2m}\n"
+    "keys:\n"
+    "  - {name: web, key: \"${WEB_KEY}\", priority: high, models: [flash, pro]}\n"
+    "  - {name: all, key: sk-canary-all}\n"
+    "accounts: [{name: main, slots: {flash: 1, \"*\": 5}}]\n"
+    "endpoints:\n"
+    "  - {name: ds, provider: deepseek, url: \"https://api.deepseek.com\", key: \"${SECRET}\", account: "
+    "main}\n"
+    "  - {name: own, provider: openai, url: \"https://h/v1\", key: \"sk-canary\", region: eu, account: "
+    "main}\n"
+    "  - {name: lan, provider: openai, url: \"http://127.0.0.1:9/v1\", key: none}\n"
+    "models:\n"
+    "  - name: flash\n"
+    "    aliases: [quick, {name: chat, set: {thinking: {type: disabled}, user: \"${SECRET}\"}}]\n"
+    "    tiers: [[{endpoint: ds, weight: 2}, {endpoint: own, weight: 1, model: other}], [{endpoint: "
+    "lan}]]\n"
+    "  - {name: pro, tiers: [[{endpoint: lan}, {endpoint: own}]], deadline: 90s}\n"
+    "  - {name: \"*\", tiers: [[{endpoint: lan}]]}\n";
+
+static const char want[] =
+    "listen      127.0.0.1:8080\n"
+    "workers     2\n"
+    "access_log  stdout\n"
+    "log_level   info\n"
+    "timeouts.connect = 2m (default 5s)\n"
+    "key web: priority high, from ${WEB_KEY}, models flash, pro\n"
+    "key all: priority normal, from the configuration file, every model\n"
+    "\n"
+    "model flash\n"
+    "  alias quick\n"
+    "  alias chat sets thinking = {\"type\":\"disabled\"}, user = (from the environment)\n"
+    "  deadline 10m\n"
+    "  tier 1\n"
+    "       67%  ds https://api.deepseek.com, provider deepseek, key from ${SECRET}, account main (1 "
+    "slot)\n"
+    "       33%  own https://h/v1, provider openai, key from the configuration file, account main (5 "
+    "slots), "
+    "region eu, as model other\n"
+    "  tier 2, when none before it is usable\n"
+    "      100%  lan http://127.0.0.1:9/v1, provider openai, key none\n"
+    "\n"
+    "model pro\n"
+    "  deadline 1m30s\n"
+    "  tier 1\n"
+    "       50%  lan http://127.0.0.1:9/v1, provider openai, key none\n"
+    "       50%  own https://h/v1, provider openai, key from the configuration file, account main (5 "
+    "slots), "
+    "region eu\n"
+    "\n"
+    "model * (every name not listed, passed through)\n"
+    "  deadline 10m\n"
+    "  tier 1\n"
+    "      100%  lan http://127.0.0.1:9/v1, provider openai, key none\n";
+
+TEST(a_description_shows_what_resolves_to_what_and_no_secret)
+{
+    struct config_report report;
+    struct config *c = reading_of(yaml, &report);
+    char *text;
+
+    if (!CHECK(c != NULL)) {
+        printf("# %s", report.text);
+        return;
+    }
+    text = config_describe(c);
+    CHECK_STR(text, want);
+    CHECK(!strstr(text, CANARY));
+    CHECK(!strstr(report.text, CANARY));
+    mem_free(text);
+    config_unref(&c);
+}
+
+TEST(small_shares_and_the_clients_key_are_told)
+{
+    struct config_report report;
+    struct config *c =
+        reading_of("endpoints: [{name: a, provider: openai, url: \"http://127.0.0.1:1/v1\", key: client}]\n"
+                   "models: [{name: m, tiers: [[{endpoint: a, weight: 1}, {endpoint: a, weight: 999}]]}]\n",
+                   &report);
+    char *text;
+
+    if (!CHECK(c != NULL))
+        return;
+    text = config_describe(c);
+    CHECK(strstr(text, "0.10%  a http://127.0.0.1:1/v1, provider openai, key of the client\n") != NULL);
+    CHECK(strstr(text, "listen      127.0.0.1:8080 (no keys: whoever reaches it may call)\n") != NULL);
+    mem_free(text);
+    config_unref(&c);
+}
