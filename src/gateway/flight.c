@@ -262,16 +262,10 @@ static void check_clocks(struct flight *f)
     if (last > f->clocks.last_byte_us)
         f->clocks.last_byte_us = last;
     o = clocks_check(&f->clocks, now_us(f), held);
-    if (o != OUTCOME_OK) {
+    if (o != OUTCOME_OK)
         give_up_call(f, o);
-    } else {
-        int64_t due = clocks_due(&f->clocks);
-
-        /* Held: the bounds of silence do not count; look again when the later of them could matter. */
-        if (held && due <= now_us(f))
-            due = now_us(f) + CLOCK_SECOND_US;
-        timer_set(&f->w->loop->wheel, &f->timer, due);
-    }
+    else
+        timer_set(&f->w->loop->wheel, &f->timer, held ? clocks_due_paused(&f->clocks) : clocks_due(&f->clocks));
 }
 
 static void on_timer(struct timer *t)
@@ -494,11 +488,11 @@ void flight_go_on(struct subscriber *s)
     struct flight *f = s->flight;
 
     s->held = false;
-    f->clocks.last_byte_us = now_us(f); /* the silence was ours */
-    if (f->clocks.last_payload_us != 0)
-        f->clocks.last_payload_us = now_us(f);
-    if (f->call != NULL)
+    clocks_resume(&f->clocks, now_us(f)); /* the silence was ours */
+    if (f->call != NULL) {
         call_resume(f->call);
+        timer_set(&f->w->loop->wheel, &f->timer, clocks_due(&f->clocks));
+    }
 }
 
 const struct flight_facts *flight_facts(const struct flight *f)

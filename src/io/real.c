@@ -153,6 +153,7 @@ static void free_real(struct loop *l)
 {
     struct real *r = real_of(l);
 
+    tcp_drop_lingering(r);
     resolver_free(&r->resolver);
     loop_fini(l);
     ASSERT(r->tcp_n == 0);
@@ -198,6 +199,7 @@ struct loop *loop_real_new(const struct real_opts *o)
     r->epoll_fd = epoll_fd;
     r->wake_fd = wake_fd;
     r->signal_fd = -1;
+    list_init(&r->lingering);
     r->quickack_off = o->quickack_off;
     r->wake_source = (struct source){wake_fd, NULL, on_wake};
     real_watch(r, &r->wake_source, EPOLLIN);

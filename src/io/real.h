@@ -32,6 +32,7 @@ struct real {
     struct resolver *resolver;
     void (*on_signal)(void *ud, int sig);
     void *signal_ud;
+    struct list lingering; /* streams whose owner has left and whose last bytes are on their way */
     size_t tcp_n; /* open streams and listeners, for assertions at the end */
 };
 
@@ -46,6 +47,7 @@ bool real_rewatch(struct real *r, struct source *s, uint32_t events);
 void real_unwatch(struct real *r, struct source *s);
 
 /* tcp.c */
+void tcp_drop_lingering(struct real *r);
 struct stream *tcp_connect(struct loop *l, const struct addr *to, size_t pending_max);
 /* Takes the descriptor over (nonblocking). NULL when epoll refuses it; the descriptor is then closed. */
 struct stream *tcp_accepted(struct loop *l, int fd);

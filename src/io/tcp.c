@@ -32,6 +32,7 @@
 struct tcp {
     struct stream stream; /* first member */
     struct source source;
+    struct list node;     /* in real->lingering */
     struct timer timer; /* connect failures are delivered by it; lingering is bounded by it */
     struct afterwards afterwards;
     struct slice got;  /* phase one's bytes */
@@ -117,6 +118,7 @@ static void destroy(struct tcp *t)
 
     timer_stop(&r->loop.wheel, &t->timer);
     list_remove(&t->stream.dirty_node);
+    list_remove(&t->node);
     close(t->source.fd); /* leaves the set with it: descriptors are never shared */
     t->source.fd = -1;
     t->lingering = false;
@@ -155,6 +157,7 @@ static void close_stream(struct stream *s, bool graceful)
         return;
     }
     t->lingering = true;
+    list_push_back(&real(t)->lingering, &t->node);
     timer_set(&s->loop->wheel, &t->timer, s->loop->now_us + LINGER_US);
     shut_write(t);
     rewatch(t);
@@ -344,6 +347,7 @@ static struct tcp *make(struct loop *l, int fd, size_t pending_max)
 
     stream_init(&t->stream, l, &TCP_OPS, pending_max);
     t->source = (struct source){fd, gather, process};
+    list_init(&t->node);
     timer_init(&t->timer, on_timer);
     real_of(l)->tcp_n++;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
