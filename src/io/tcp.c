@@ -173,6 +173,12 @@ static void on_timer(struct timer *timer)
         end(t, t->early);
 }
 
+void tcp_drop_lingering(struct real *r)
+{
+    while (!list_empty(&r->lingering))
+        destroy(CONTAINER_OF(r->lingering.next, struct tcp, node));
+}
+
 /* -- writing
  * --------------------------------------------------------------------------------------------------- */
 
