@@ -85,6 +85,9 @@ TEST(ends_of_an_answer)
     CHECK(e.finished);
     check_kind("[DONE]", EVENT_DONE);
     check_kind(" [DONE]\r\n", EVENT_DONE);
+    e = read_one("[DONE]");
+    CHECK(!e.has_text && !e.finished && !e.plain_stop && !e.has_usage && !e.usage_member && !e.usage.known);
+    CHECK(e.error_status == 0 && e.error_text[0] == '\0');
     check_kind("[DONE", EVENT_MALFORMED);
     check_kind("[DONE] x", EVENT_MALFORMED);
 }
@@ -160,6 +163,8 @@ TEST(errors_inside_the_stream)
                 400, "too long");
     check_error("{\"code\":\"Throttling\",\"message\":\"Requests throttled\",\"request_id\":\"r\"}", 0,
                 "Requests throttled");
+    check_error("{\"error\":{\"code\":200,\"status\":1214,\"message\":\"x\"}}", 0, "x");
+    check_error("{\"error\":{\"code\":\"099\",\"status\":-429}}", 0, "");
     check_error("{\"error\":{}}", 0, "");
     check_error("{\"error\":true}", 0, "");
     check_error(END("\"error\""), 0, "");
