@@ -46,7 +46,10 @@ struct world *story_begin(const struct story *s)
     struct config_report report = {.text = ""};
     struct world_opts o = {
         .yaml = yaml.p,
-        .net = {.seed = s->seed, .latency_us = 200, .segment_max = s->segment_max, .wall_us = 1793318400 * STORY_S},
+        .net = {.seed = s->seed,
+                .latency_us = 200,
+                .segment_max = s->segment_max,
+                .wall_us = 1793318400 * STORY_S},
         .sims = sims,
         .sims_n = 2,
         .access_fd = -1,
@@ -77,9 +80,10 @@ void story_end(struct world **w)
 
 struct slice story_body(const char *model, bool stream, const char *prompt, const char *more_json)
 {
-    return arena_printf(arena(), "{\"model\":\"%s\",\"stream\":%s,\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]%s%s}",
-                        model, stream ? "true" : "false", prompt, more_json != NULL ? "," : "",
-                        more_json != NULL ? more_json : "");
+    return arena_printf(
+        arena(), "{\"model\":\"%s\",\"stream\":%s,\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]%s%s}",
+        model, stream ? "true" : "false", prompt, more_json != NULL ? "," : "",
+        more_json != NULL ? more_json : "");
 }
 
 struct caller *story_ask_with(struct world *w, struct slice body, int64_t leave_after_us, const char *header,
@@ -108,7 +112,8 @@ bool story_wait(struct world *w, struct caller *c, int64_t us)
     int64_t until = vnet_now_us(w->net) + us;
 
     while (c->ended_us == 0 && vnet_now_us(w->net) < until)
-        world_run(w, until - vnet_now_us(w->net) < 10 * STORY_MS ? until - vnet_now_us(w->net) : 10 * STORY_MS);
+        world_run(w,
+                  until - vnet_now_us(w->net) < 10 * STORY_MS ? until - vnet_now_us(w->net) : 10 * STORY_MS);
     return c->ended_us != 0;
 }
 

@@ -8,26 +8,27 @@
 #define STORY_S INT64_C(1000000)
 #define STORY_MS INT64_C(1000)
 
-/* Two endpoints, each a simulator of its own at 10.0.0.1:80 (one) and 10.0.0.2:80 (two), tried in this order. */
-#define STORY_TWO \
-    "listen: 10.0.0.9:80\n" \
-    "keys: [{name: tester, key: key-for-tests, priority: normal}]\n" \
-    "endpoints:\n" \
+/* Two endpoints, each a simulator of its own at 10.0.0.1:80 (one) and 10.0.0.2:80 (two), tried in this order.
+ */
+#define STORY_TWO                                                               \
+    "listen: 10.0.0.9:80\n"                                                     \
+    "keys: [{name: tester, key: key-for-tests, priority: normal}]\n"            \
+    "endpoints:\n"                                                              \
     "  - {name: one, provider: openai, url: 'http://10.0.0.1/v1', key: none}\n" \
     "  - {name: two, provider: openai, url: 'http://10.0.0.2/v1', key: none}\n" \
     "models: [{name: '*', tiers: [[{endpoint: one}], [{endpoint: two}]]}]\n"
 
 /* The same with DeepSeek's dialect, and one endpoint only. */
-#define STORY_ONE(provider, base) \
-    "listen: 10.0.0.9:80\n" \
-    "keys: [{name: tester, key: key-for-tests, priority: normal}]\n" \
+#define STORY_ONE(provider, base)                                                                   \
+    "listen: 10.0.0.9:80\n"                                                                         \
+    "keys: [{name: tester, key: key-for-tests, priority: normal}]\n"                                \
     "endpoints: [{name: one, provider: " provider ", url: 'http://10.0.0.1" base "', key: none}]\n" \
     "models: [{name: '*', tiers: [[{endpoint: one}]]}]\n"
 
 struct story {
-    const char *yaml;   /* first part of the configuration */
-    const char *more;   /* appended, or NULL */
-    int workers;        /* 0: 1 */
+    const char *yaml; /* first part of the configuration */
+    const char *more; /* appended, or NULL */
+    int workers;      /* 0: 1 */
     uint64_t seed;
     size_t segment_max; /* bytes arrive in pieces of at most this size; 0: whole */
     struct sim_opts one, two;

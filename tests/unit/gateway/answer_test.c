@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Answers that succeed: plain and streaming, in both dialects, whole and byte by byte, with waiting and with usage. */
+/* Answers that succeed: plain and streaming, in both dialects, whole and byte by byte, with waiting and with
+ * usage. */
 #include "support/story.h"
 #include "tap.h"
 
@@ -86,10 +87,12 @@ TEST(the_request_behind_the_last_slot_waits_and_is_answered)
     struct world *w;
     struct caller *c[5];
 
-    story_init(&s, "listen: 10.0.0.9:80\nkeys: [{name: tester, key: key-for-tests}]\n"
-                   "accounts: [{name: main, slots: {'*': 2}}]\n"
-                   "endpoints: [{name: one, provider: openai, url: 'http://10.0.0.1/v1', key: none, account: main}]\n"
-                   "models: [{name: '*', tiers: [[{endpoint: one}]]}]\n");
+    story_init(
+        &s,
+        "listen: 10.0.0.9:80\nkeys: [{name: tester, key: key-for-tests}]\n"
+        "accounts: [{name: main, slots: {'*': 2}}]\n"
+        "endpoints: [{name: one, provider: openai, url: 'http://10.0.0.1/v1', key: none, account: main}]\n"
+        "models: [{name: '*', tiers: [[{endpoint: one}]]}]\n");
     s.workers = 3;
     s.one.account_limit = 2; /* one call too many would be refused */
     w = story_begin(&s);
@@ -170,7 +173,8 @@ TEST(weights_share_the_calls_and_an_alias_sets_its_fields)
                    "    tiers: [[{endpoint: one, weight: 70}, {endpoint: two, weight: 30}]]\n");
     w = story_begin(&s);
     for (int i = 0; i < 100; i++) {
-        struct caller *c = story_ask(w, story_body(i % 2 ? "deepseek-chat" : "deepseek-flash", true, "share", NULL));
+        struct caller *c =
+            story_ask(w, story_body(i % 2 ? "deepseek-chat" : "deepseek-flash", true, "share", NULL));
         bool thinks;
 
         CHECK(story_wait(w, c, 5 * STORY_S) && c->complete && text_is(c, "share"));
