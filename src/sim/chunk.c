@@ -6,11 +6,9 @@
  */
 #include "sim/chunk.h"
 
-#include "base/assert.h"
-#include "base/buf.h"
+#include "base/utf8.h"
 #include "sim/text.h"
 
-#define USAGE_MAX_BYTES 384
 #define PLAIN_FRAME_BYTES 768 /* a plain body without its texts and the model's name */
 #define PAD_OPEN SLICE(",\"obfuscation\":\"")
 
@@ -33,14 +31,18 @@ static const char *finish_reason(const struct sim_script *s)
 
 static struct slice json_string_of(struct slice text, struct arena *arena)
 {
-    struct buf b;
-    struct slice out;
+    char *p = arena_reserve(arena, text.n * UTF8_ESCAPED_MAX + 2), *at = p;
 
-    buf_init(&b, 8 * (text.n + 1) + 1024, NULL);
-    (void)!buf_add_json_string(&b, text);
-    out = arena_dup(arena, buf_slice(&b));
-    buf_fini(&b);
-    return out;
+    *at++ = '"';
+    while (text.n > 0) {
+        size_t took;
+
+        at += utf8_escape(text, at, &took);
+        text = slice_from(text, took);
+    }
+    *at++ = '"';
+    arena_commit(arena, (size_t)(at - p));
+    return (struct slice){p, (size_t)(at - p)};
 }
 
 /* A prompt's tokens are about four bytes each; an answer's are counted. */

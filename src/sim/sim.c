@@ -94,11 +94,12 @@ static void page_stats(struct sim *s, struct conn *c)
 
     buf_init(&b, ERROR_MAX_BYTES, NULL);
     (void)!buf_printf(&b,
-                      "{\"requests\":%llu,\"answered\":%llu,\"refused\":%llu,\"cancelled\":%llu,"
+                      "{\"requests\":%llu,\"answered\":%llu,\"refused\":%llu,\"cut\":%llu,\"cancelled\":%llu,"
                       "\"tokens\":%llu,\"working\":%d,\"queued\":%d,\"connections\":%d,\"faults\":{",
                       (unsigned long long)st->requests_n, (unsigned long long)st->answered_n,
-                      (unsigned long long)st->refused_n, (unsigned long long)st->cancelled_n,
-                      (unsigned long long)st->tokens_n, st->working_n, st->queued_n, st->conns_n);
+                      (unsigned long long)st->refused_n, (unsigned long long)st->cut_n,
+                      (unsigned long long)st->cancelled_n, (unsigned long long)st->tokens_n, st->working_n,
+                      st->queued_n, st->conns_n);
     for (int f = SIM_NONE + 1; f < SIM_FAULT_N; f++)
         (void)!buf_printf(&b, "%s\"%s\":%llu", f > SIM_NONE + 1 ? "," : "", sim_fault_name((enum sim_fault)f),
                           (unsigned long long)st->faults_n[f]);

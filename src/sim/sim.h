@@ -52,18 +52,18 @@ struct sim_opts {
 };
 
 /* Figures for tests and for the page /sim/stats. Of requests (chat completions that arrived whole) every one
- * is answered, refused, cancelled, or cut, or still working or queued. */
+ * is answered, refused, cut or cancelled, or still working or queued. */
 struct sim_stats {
     uint64_t requests_n;
-    uint64_t answered_n; /* a success, complete for HTTP */
-    uint64_t refused_n;  /* an HTTP error */
-    uint64_t
-        faults_n[SIM_FAULT_N]; /* requests for which a fault was chosen and that were not refused before */
-    uint64_t cancelled_n;      /* the caller closed before the end */
-    uint64_t tokens_n;         /* sent, thoughts included */
-    int working_n, queued_n;   /* now; 0 when idle; a hanging call counts as queued */
-    int conns_n;               /* now */
-    int64_t last_cancel_us;    /* loop time when a caller's departure was last seen */
+    uint64_t answered_n;            /* a success, complete for HTTP */
+    uint64_t refused_n;             /* an HTTP error */
+    uint64_t cut_n;                 /* broken off on purpose */
+    uint64_t cancelled_n;           /* the caller closed before the end */
+    uint64_t faults_n[SIM_FAULT_N]; /* chosen for requests within the account limit */
+    uint64_t tokens_n;              /* sent, thoughts included */
+    int working_n, queued_n;        /* now; 0 when idle; a hanging call counts as queued */
+    int conns_n;                    /* now */
+    int64_t last_cancel_us;         /* loop time when a caller's departure was last seen */
 };
 
 void sim_opts_default(struct sim_opts *o); /* ttft 200 ms, gap 20 ms, 64 tokens, keep-alive every 1 s */

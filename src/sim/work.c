@@ -137,6 +137,7 @@ static void finish(struct sim_work *w)
 static void cut(struct sim_work *w)
 {
     leave(w);
+    w->sim->stats.cut_n++;
     conn_abort(w->conn);
 }
 
