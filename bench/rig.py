@@ -209,6 +209,7 @@ class Rig:
         self.origin_cpu, self.client_cpu = rest[0], rest[-1]
         os.sched_setaffinity(0, {self.client_cpu})
         self.children = []
+        self.origin = None
         self.is_told = False
         self.dir = tempfile.mkdtemp(prefix="tidegate-bench-")
         self.origin_port = free_port()
@@ -216,14 +217,26 @@ class Rig:
 
     def __enter__(self):
         try:
-            command = [os.path.join(self.tools, "origin"), "--listen", f"127.0.0.1:{self.origin_port}",
-                       "--interval-ms", str(self.interval_ms)]
-            child = self.start(command, self.origin_cpu, "/dev/null", "origin")
-            self.wait_for(child, self.origin_port, "origin")
+            self.origin = self.start_origin()
         except BaseException:
             self.__exit__()
             raise
         return self
+
+    def start_origin(self):
+        command = [os.path.join(self.tools, "origin"), "--listen", f"127.0.0.1:{self.origin_port}",
+                   "--interval-ms", str(self.interval_ms)]
+        child = self.start(command, self.origin_cpu, "/dev/null", "origin")
+        self.wait_for(child, self.origin_port, "origin")
+        return child
+
+    def set_interval(self, interval_ms):
+        """A new origin in the old one's place, with another time between two events of a stream."""
+        self.interval_ms = interval_ms
+        self.origin.terminate()
+        self.origin.wait(3)
+        self.children.remove(self.origin)
+        self.origin = self.start_origin()
 
     def __exit__(self, *_):
         for child in reversed(self.children):

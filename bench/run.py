@@ -28,7 +28,8 @@ LOADS = {
 ROUNDS = {"sse": 8, "json": 12, "latency": 9}
 QUICK_ROUNDS = {"sse": 2, "json": 4, "latency": 3}
 WAIT_MAX = 0.2     # of its time; a run in which the proxy stood ready for longer without a CPU is disturbed
-TIME_MAX_S = 190   # after this no further round begins
+PACE_MAX_MS = 100  # the slowest pace that streams are given when a proxy cannot keep up
+TIME_S = {"sse": 95, "json": 50, "latency": 40}  # after this no further round of a load begins
 
 
 class Bench:
@@ -36,7 +37,6 @@ class Bench:
         self.rig, self.proxies = rig, proxies
         self.runs = []      # every run with its round, load and proxy
         self.troubles = []  # sentences about answers that were not as they must be
-        self.until = time.monotonic() + TIME_MAX_S
 
     def options(self, load, **more):
         """The client's options; the first stream must outlast ramp and window, with some time to spare."""
@@ -46,26 +46,22 @@ class Bench:
             options["events"] = all_ms // self.rig.interval_ms
         return options
 
-    def run(self, load, proxy, round_no, during=None, **more):
-        """One measured run; proxy None asks the origin itself.
-
-        `during` is called once while the load runs; `more` are client options that differ from the load's.
-        """
+    def run(self, load, proxy, round_no, **more):
+        """One measured run; proxy None asks the origin itself; `more` overrides the load's options."""
         name = proxy.name if proxy else "direct"
+        options = self.options(load, **more)
         before, waited, stolen = self.rig.served(), waited_ms(proxy.pid) if proxy else 0, steal_ms()
         began = time.monotonic()
-        url = proxy.url if proxy else self.rig.direct_url
-        client = self.rig.client(url, self.options(load, **more), proxy and proxy.pid)
-        extra = during(self.rig, LOADS[load], proxy) if during else {}
+        client = self.rig.client(proxy.url if proxy else self.rig.direct_url, options, proxy and proxy.pid)
         peak_kb = 0
         while client.poll() is None:
             if proxy:
                 peak_kb = max(peak_kb, rss_kb(proxy.pid))
             time.sleep(0.1)
         found = self.rig.finish(client)
-        took_ms = (time.monotonic() - began) * 1000
-        found |= {"load": load, "proxy": name, "round": round_no, "peak_kb": peak_kb, **extra,
-                  "took_ms": took_ms, "stolen_ms": steal_ms() - stolen,
+        found |= {"load": load, "proxy": name, "round": round_no, "peak_kb": peak_kb,
+                  "events": options.get("events", 0), "interval_ms": self.rig.interval_ms,
+                  "took_ms": (time.monotonic() - began) * 1000, "stolen_ms": steal_ms() - stolen,
                   "waited_ms": waited_ms(proxy.pid) - waited if proxy else 0}
         self.check(found, self.rig.served() - before)
         if proxy:
@@ -82,26 +78,32 @@ class Bench:
             self.troubles.append(f"{where}: {found['asked']} requests of the client became {served} calls")
 
     def is_disturbed(self, found):
-        """Whether other work on the machine, or a CPU too slow for the load, has shaped this run.
+        """Whether other work on the machine has shaped this run."""
+        return (found["waited_ms"] + found["stolen_ms"] > WAIT_MAX * found["took_ms"] or
+                not self.kept_pace(found))
+
+    @staticmethod
+    def kept_pace(found):
+        """Whether each event was passed on at once.
 
         A proxy that gets its CPU late finds many events waiting and relays them together, at a fraction of
         the price; such a run says nothing about one event passed on at once.
         """
-        window_ms = found["window_us"] / 1000
-        if found["waited_ms"] + found["stolen_ms"] > WAIT_MAX * found["took_ms"]:
-            return True
         if found["load"] != "sse" or found["proxy"] == "haproxy-default":
-            return False
-        paced = found["connections"] * window_ms / self.rig.interval_ms
-        return (found["units"] < 0.97 * paced or found["at_end"] != found["connections"] or
-                found["events_per_read"] > 1.1)
+            return True
+        paced = found["connections"] * found["window_us"] / 1000 / found["interval_ms"]
+        return (found["units"] > 0.97 * paced and found["at_end"] == found["connections"] and
+                found["events_per_read"] < 1.1)
 
     def turns(self, load, rounds):
         """Rounds in which each has its turn, until enough of them were undisturbed or time is up.
 
+        When one of them cannot keep up, because this machine is slow just now, the pace is slowed down for
+        all.
         The origin itself has turns too: in each round of latency, where it is subtracted, in some of sse,
         where it only shows how even the pace is, and in none of json.
         """
+        until = time.monotonic() + TIME_S[load]
         direct_n = {"latency": 2 * rounds, "sse": 2, "json": 0}[load]
         good = 0
         for i in range(2 * rounds):
@@ -113,8 +115,10 @@ class Bench:
             for found in of_round:
                 found["is_good"] = is_good
                 progress(found)
-            if good == rounds or time.monotonic() > self.until:
+            if good == rounds or time.monotonic() > until:
                 break
+            if not all(self.kept_pace(found) for found in of_round) and self.rig.interval_ms < PACE_MAX_MS:
+                self.rig.set_interval(min(PACE_MAX_MS, self.rig.interval_ms * 8 // 5))
 
     def column(self, load, proxy, field):
         """The values of all undisturbed rounds; of all rounds when there is no undisturbed one."""
@@ -129,20 +133,37 @@ class Bench:
         return statistics.median(values) if values else None
 
 
-def count_calls(rig, load, proxy):
-    """System calls a second of the serving process: the median of three counts by the kernel in the window."""
-    time.sleep((load["ramp_ms"] + load["warm_ms"]) / 1000 + 0.4)
-    counts = []
-    command = ["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter,duration_time", "-p", str(proxy.pid),
-               "--", "sleep", "0.4"]
-    for _ in range(3):
-        perf = rig.spawn(command, rig.client_cpu, stderr=subprocess.PIPE, text=True)
-        _, out = perf.communicate(timeout=60)
-        cells = {c[2]: c[0] for c in (line.split(",") for line in out.splitlines()) if len(c) > 2}
-        if not all(c.isdigit() for c in cells.values()) or len(cells) != 2:
-            return {}
-        counts.append(int(cells["raw_syscalls:sys_enter"]) / (int(cells["duration_time"]) / 1e9))
-    return {"calls_per_s": statistics.median(counts)}
+def count_calls(bench, load, proxy, **more):
+    """System calls of the serving process during one run, counted by the kernel, and that run's units."""
+    command = ["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p", str(proxy.pid)]
+    perf = bench.rig.spawn(command, bench.rig.client_cpu, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 5
+    while not is_counting(perf.pid) and time.monotonic() < until:
+        time.sleep(0.02)
+    time.sleep(0.1)
+    found = bench.run(load, proxy, 0, **more)
+    bench.runs.pop()  # this run pays for being counted, so its CPU time does not take part
+    perf.send_signal(signal.SIGINT)
+    _, out = perf.communicate(timeout=60)
+    cell = out.split(",")[0]
+    units = found["asked"] * (found["events"] if load == "sse" else 1)
+    return (int(cell), units) if cell.isdigit() else None
+
+
+def is_counting(pid):
+    """Whether perf has opened its counters by now."""
+    folder = f"/proc/{pid}/fd"
+    return any("perf_event" in os.readlink(os.path.join(folder, fd)) for fd in os.listdir(folder))
+
+
+def calls_per_unit(bench, load, proxy):
+    """What one more request or event costs in system calls: two runs of different length, so that what a
+    connection costs once falls out."""
+    short = count_calls(bench, load, proxy, window_ms=600)
+    long = count_calls(bench, load, proxy, window_ms=2600)
+    if short is None or long is None or long[1] <= short[1]:
+        return None
+    return (long[0] - short[0]) / (long[1] - short[1])
 
 
 def can_count_calls():
@@ -158,6 +179,7 @@ def progress(found):
     value = f"{found['latency_p50_us']} us" if load == "latency" else f"{found['cpu_us_per_unit']:.2f} us CPU"
     rate = found["units"] / found["window_us"] * 1e6
     print(f"  {load:8} round {found['round'] + 1}  {found['proxy']:16} {value:>14}  {rate:8.0f}/s"
+          f"{' at ' + str(found['interval_ms']) + ' ms' if load == 'sse' else ''}"
           f"  waited {found['waited_ms'] / found['took_ms']:4.0%}"
           f", stolen {found['stolen_ms'] / found['took_ms']:3.0%}"
           f"{'' if found['is_good'] else '  (disturbed round)'}", file=sys.stderr)
@@ -169,13 +191,8 @@ def measure(bench, rounds):
     calls = {}
     if can_count_calls():
         for proxy in bench.proxies:
-            calls[proxy.name] = {}
             for load in (x for x in rounds if x != "latency"):
-                found = bench.run(load, proxy, 0, during=count_calls, window_ms=2500)
-                bench.runs.pop()  # this run pays for being counted, so its CPU time does not take part
-                if "calls_per_s" in found:
-                    units_per_s = found["units"] / found["window_us"] * 1e6
-                    calls[proxy.name][load] = found["calls_per_s"] / units_per_s
+                calls.setdefault(proxy.name, {})[load] = calls_per_unit(bench, load, proxy)
     return calls
 
 
@@ -199,7 +216,7 @@ def rows(bench, calls):
         return text
 
     def call_n(load):
-        return lambda name: f"{calls[name][load]:.2f}" if load in calls.get(name, {}) else "-"
+        return lambda name: f"{calls[name][load]:.2f}" if calls.get(name, {}).get(load) else "-"
 
     by_name = {p.name: p for p in bench.proxies}
     table = [
@@ -225,12 +242,13 @@ def report(bench, calls):
     print(f"{'':46}" + "".join(f"{n:>{width}}" for n in names))
     for label, text in rows(bench, calls):
         print(f"{label:46}" + "".join(f"{text(n):>{width}}" for n in names))
-    gaps = [bench.median("sse", "direct", f) / 1000 for f in ("gap_p50_us", "gap_p99_us")]
     print()
     for load in LOADS:
         rounds = {r["round"]: r["is_good"] for r in bench.runs if r["load"] == load}
         if rounds:
-            print(f"{load}: {sum(rounds.values())} of {len(rounds)} rounds were undisturbed" +
+            paces = sorted(set(bench.column(load, bench.proxies[0].name, "interval_ms")))
+            note = f", one event every {'/'.join(map(str, paces))} ms" if load == "sse" else ""
+            print(f"{load}: {sum(rounds.values())} of {len(rounds)} rounds were undisturbed{note}" +
                   ("" if any(rounds.values()) else ": these figures are of disturbed ones"))
     for load, what, field in (("sse", "gap between events", "gap"),
                               ("latency", "one request at one connection", "latency")):
