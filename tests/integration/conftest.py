@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures: every program that a test or module starts is stopped by its id, and has to end well. The program under
+test is named by TIDEGATE (the Makefile sets it to the flavour that was built)."""
+import os
+
+import pytest
+
+from kit import config
+from kit.origin import Origin
+from kit.process import Yard, environment
+
+for name in set(os.environ) - set(environment()):
+    del os.environ[name]  # the SDKs read keys and proxies from here too
+
+
+def work_in(folder):
+    yard = Yard(folder)
+    yield yard
+    found = yard.close()
+    assert not found, '\n'.join(found)
+
+
+@pytest.fixture
+def yard(tmp_path):
+    yield from work_in(tmp_path)
+
+
+@pytest.fixture(scope='module')
+def shared(tmp_path_factory):
+    """A yard whose programs serve all tests of a module."""
+    yield from work_in(tmp_path_factory.mktemp('shared'))
+
+
+@pytest.fixture(autouse=True)
+def nothing_crashed(request):
+    """Blames the test in which a shared program has ended or complained."""
+    yield
+    if 'shared' in request.fixturenames:
+        found = request.getfixturevalue('shared').trouble()
+        assert not found, '\n'.join(found)
+
+
+@pytest.fixture
+def gateway(yard):
+    """gateway(config or what calls go to, ...): starts one."""
+    return lambda what, env=None, **more: yard.gateway(config.whole(what, **more), env)
+
+
+@pytest.fixture
+def simulator(yard):
+    return yard.simulator
+
+
+@pytest.fixture
+def origin(yard):
+    return lambda script=None, tls=None: yard.closing(Origin(script, tls))

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: MIT
+"""Programs that a test starts. Each is stopped by its own id, and has to end well: with status 0 and without a
+word from a sanitizer."""
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+
+from . import LIMIT, ROOT, http, prometheus, until
+
+PROGRAM = os.environ.get('TIDEGATE', str(ROOT / 'build/tidegate'))
+TROUBLE = re.compile(r'^.*(?:AddressSanitizer|LeakSanitizer|ThreadSanitizer|MemorySanitizer|runtime error:'
+                     r'|assertion failed).*$', re.MULTILINE)
+TAIL = 4000  # characters of output that a failed test shows
+
+
+def environment(**more):
+    """The environment without what would change a program's mind: providers' keys and proxies."""
+    drop = re.compile(r'(?i)^(DEEPSEEK_API_KEY|OPENAI_.*|.*_proxy)$')
+    return {**{k: v for k, v in os.environ.items() if not drop.match(k)}, **more}
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+class Process:
+    def __init__(self, folder, name, argv, env=None, cwd=None):
+        self.name = name
+        self.out, self.err = folder / f'{name}.out', folder / f'{name}.err'
+        self.may_fail = False  # a test that ends it otherwise says so
+        self.drain_delay = False  # it goes on for seconds after the first signal: a second one cuts that short
+        with open(self.out, 'wb') as out, open(self.err, 'wb') as err:
+            self.child = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                          env=env if env is not None else environment(), cwd=cwd or folder)
+
+    def stdout(self):
+        return self.out.read_text(errors='replace')
+
+    def stderr(self):
+        return self.err.read_text(errors='replace')
+
+    def wait_for(self, pattern):
+        """Waits until standard error matches; fails at once when the program has ended without it."""
+        def seen():
+            ended = self.child.poll() is not None
+            match = re.search(pattern, self.stderr())
+            if match is None and ended:
+                raise AssertionError(f'{self.name} ended with {self.child.returncode}:\n{self.stderr()[-TAIL:]}')
+            return match
+        return until(seen, f'{self.name} says {pattern}')
+
+    def wait(self):
+        """Waits for its end; returns its exit status."""
+        return self.child.wait(LIMIT)
+
+    def signal(self, number):
+        self.child.send_signal(number)
+
+    def stop(self):
+        """Ends it in the ordinary way; returns what was wrong with it, or nothing."""
+        if self.child.poll() is None:
+            self.signal(signal.SIGTERM)
+            if self.drain_delay:
+                self.wait_for('draining')
+                self.signal(signal.SIGTERM)
+            try:
+                self.child.wait(LIMIT)
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+                self.child.wait()
+                return [f'{self.name} did not end after SIGTERM'] + self.trouble()
+        return self.trouble()
+
+    def trouble(self):
+        said = self.stderr()
+        found = [f'{self.name}: {line}' for line in TROUBLE.findall(said)]
+        status = self.child.poll()
+        if status not in (None, 0) and not self.may_fail:
+            found.append(f'{self.name} ended with {status}')
+        return sorted(set(found))
+
+    def tail(self):
+        return f'--- {self.name}\n{self.stderr()[-TAIL:]}{self.stdout()[-TAIL:]}'
+
+
+class Simulator(Process):
+    """tidegate sim. `at` is its address, `v1` its base URL in OpenAI's form, `root` in DeepSeek's."""
+    def __init__(self, folder, name, *options):
+        quick = [] if '--ttft' in options else ['--ttft', '5ms']
+        quick += [] if '--gap' in options else ['--gap', '1ms']
+        super().__init__(folder, name, [PROGRAM, 'sim', '--listen', '127.0.0.1:0', *quick, *options])
+        port = int(self.wait_for(r'listening at http://127\.0\.0\.1:(\d+)').group(1))
+        self.at = ('127.0.0.1', port)
+        self.root = f'http://127.0.0.1:{port}'
+        self.v1 = self.root + '/v1'
+
+    def stats(self):
+        return http.ask(self.at, 'GET', '/sim/stats').json()
+
+    def is_idle(self):
+        s = self.stats()
+        return s['working'] == 0 and s['queued'] == 0
+
+
+class Gateway(Process):
+    """tidegate serve with a configuration: a mapping, which is written as YAML in its JSON form and gets free
+    ports, two workers and a quick drain unless it says otherwise."""
+    def __init__(self, folder, name, config, env=None):
+        config = {'listen': '127.0.0.1:0', 'admin': f'127.0.0.1:{free_port()}', 'workers': 2, **config}
+        config['timeouts'] = {'drain_delay': '0s', 'drain': '5s', **config.get('timeouts', {})}
+        self.file = folder / f'{name}.yaml'
+        self.file.write_text(json.dumps(config, indent=1, ensure_ascii=False))
+        super().__init__(folder, name, [PROGRAM, 'serve', self.file], environment(**(env or {})))
+        port = int(self.wait_for(r'is ready\n\n  listening at +http://127\.0\.0\.1:(\d+)').group(1))
+        self.at = ('127.0.0.1', port)
+        self.root = f'http://127.0.0.1:{port}'
+        self.v1 = self.root + '/v1'
+        host, port = config['admin'].rsplit(':', 1)
+        self.admin = (host, int(port))
+
+    def chat(self, model='sim', **more):
+        return http.chat(self.at, model, **more)
+
+    def stream(self, model='sim', **more):
+        return http.Stream(self.at, model, **more)
+
+    def metrics(self):
+        answer = http.ask(self.admin, 'GET', '/metrics')
+        assert answer.status == 200
+        return prometheus.Page(answer.body.decode())
+
+    def access(self, n=1, **like):
+        """The access lines with these values, once there are at least n of them."""
+        def lines():
+            found = [json.loads(line) for line in self.stdout().splitlines(keepends=True) if line.endswith('\n')]
+            found = [line for line in found if all(line.get(k) == v for k, v in like.items())]
+            return found if len(found) >= n else None
+        return until(lines, f'{n} access lines with {like}')
+
+    BALANCES = ('tidegate_exchanges_inflight', 'tidegate_slots_used', 'tidegate_memory_budget_used_bytes')
+
+    def balances(self):
+        """All that has to be zero when nothing is under way, and is not."""
+        page = self.metrics()
+        left = {name: page.value(name) for name in self.BALANCES}
+        for name in ('tidegate_upstream_inflight', 'tidegate_queue_depth'):
+            left.update({f'{name}{labels}': value for labels, value in page.samples(name).items()})
+        return {name: value for name, value in left.items() if value != 0}
+
+    def settle(self):
+        """Waits until nothing is left of anything."""
+        until(lambda: not self.balances(), 'every counter of things under way is zero again')
+        until(lambda: self.metrics().value('tidegate_connections') == 0, 'every client connection is gone')
+
+
+class Yard:
+    """Starts programs for a test (or a module) and ends all of them."""
+    def __init__(self, folder):
+        self.folder, self.programs, self.closers = folder, [], []
+
+    def add(self, program):
+        self.programs.append(program)
+        return program
+
+    def name(self, kind):
+        return f'{kind}{sum(p.name.startswith(kind) for p in self.programs) + 1}'
+
+    def gateway(self, config, env=None):
+        return self.add(Gateway(self.folder, self.name('gateway'), config, env))
+
+    def simulator(self, *options):
+        return self.add(Simulator(self.folder, self.name('sim'), *options))
+
+    def program(self, *argv, env=None, cwd=None):
+        return self.add(Process(self.folder, self.name('program'), argv, env, cwd))
+
+    def closing(self, thing):
+        self.closers.append(thing)
+        return thing
+
+    def trouble(self):
+        return [line for p in self.programs for line in p.trouble()]
+
+    def close(self):
+        for thing in self.closers:
+            thing.close()
+        found = [line for p in reversed(self.programs) for line in p.stop()]
+        for p in self.programs:
+            print(p.tail())
+        return found
+
+
+def run(*argv, cwd=None, env=None, stdin=None):
+    """A program that ends by itself: (status, standard output, standard error)."""
+    done = subprocess.run([str(a) for a in argv], cwd=cwd, env=env if env is not None else environment(),
+                          input=stdin, capture_output=True, text=True, timeout=LIMIT)
+    assert not TROUBLE.search(done.stderr), done.stderr
+    return done.returncode, done.stdout, done.stderr
