@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What a request and a streamed event cost the gateway, exactly: heap allocations and turns of the loop.
  *
- * Client and endpoint are made of constant bytes on virtual streams, and virtual io reuses its packets, so that
- * in a steady state (both connections kept alive, a few requests before the count) every allocation is the
- * gateway's. The access log is off: its lines share one buffer that is given back with every flush.
+ * Client and endpoint are made of constant bytes on virtual streams, and virtual io reuses its packets, so
+ * that in a steady state (both connections kept alive, a few requests before the count) every allocation is
+ * the gateway's. The access log is off: its lines share one buffer that is given back with every flush.
  * docs/architecture.md, "The cost of a request", carries these numbers: change both together. */
 #include "support/story.h"
 #include "tap.h"
@@ -19,23 +19,24 @@ static const char YAML[] =
     "endpoints: [{name: raw, provider: openai, url: 'http://10.0.0.3/v1', key: key-for-raw, account: main}]\n"
     "models: [{name: '*', tiers: [[{endpoint: raw}]]}]\n";
 
-#define CHUNK(delta, finish) \
+#define CHUNK(delta, finish)                                                                               \
     "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":" delta \
     ",\"finish_reason\":" finish "}]}\n\n"
 static const char ROLE[] = CHUNK("{\"role\":\"assistant\",\"content\":\"\"}", "null");
 static const char TOKEN[] = CHUNK("{\"content\":\" tide\"}", "null");
 static const char LAST[] = CHUNK("{}", "\"stop\"") "data: [DONE]\n\n";
-static const char ANSWER[] =
-    "{\"id\":\"c1\",\"object\":\"chat.completion\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","
-    "\"content\":\"hi\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}";
+static const char ANSWER[] = "{\"id\":\"c1\",\"object\":\"chat.completion\",\"choices\":[{\"index\":0,"
+                             "\"message\":{\"role\":\"assistant\","
+                             "\"content\":\"hi\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":"
+                             "1,\"completion_tokens\":1}}";
 
 struct scene {
     struct world *w;
     struct listener *listener;
     struct stream *client, *endpoint;
     struct timer pace;
-    int tokens_n;         /* still to send */
-    int pieces_n, piece;  /* a token is sent in so many pieces; the next one */
+    int tokens_n;        /* still to send */
+    int pieces_n, piece; /* a token is sent in so many pieces; the next one */
     bool stream, started, done;
     char request[512], answer[1024], head[512], token[512], last[512];
     size_t client_bytes;
@@ -124,11 +125,16 @@ static const struct stream_cb CLIENT_CB = {NULL, on_answer, NULL, on_unexpected_
 /* One request and its whole answer; returns how many bytes the client got. */
 static size_t ask(struct scene *s, bool stream, int tokens_n, int pieces_n)
 {
-    snprintf(s->request, sizeof s->request,
-             "POST /v1/chat/completions HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: Bearer key-for-tests\r\n"
-             "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    char body[128];
+
+    snprintf(body, sizeof body,
              "{\"model\":\"any\",\"stream\":%s,\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}",
-             stream ? 75 : 76, stream ? "true" : "false");
+             stream ? "true" : "false");
+    snprintf(
+        s->request, sizeof s->request,
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: Bearer key-for-tests\r\n"
+        "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+        strlen(body), body);
     s->stream = stream;
     s->tokens_n = tokens_n;
     s->pieces_n = pieces_n;
@@ -156,13 +162,15 @@ static void begin(struct scene *s)
     frame(s->last, sizeof s->last - 5, LAST);
     memcpy(s->last + strlen(s->last), "0\r\n\r\n", 6);
     snprintf(s->head, sizeof s->head,
-             "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n",
+             "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: "
+             "chunked\r\n\r\n%zx\r\n%s\r\n",
              sizeof ROLE - 1, ROLE);
     snprintf(s->answer, sizeof s->answer,
              "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
              sizeof ANSWER - 1, ANSWER);
     CHECK_INT(addr_parse(SLICE("10.0.0.3:80"), &at), ERR_OK);
-    CHECK_INT(s->w->client_loop->ops->listen(s->w->client_loop, &at, on_accept, s, &s->listener, NULL), ERR_OK);
+    CHECK_INT(s->w->client_loop->ops->listen(s->w->client_loop, &at, on_accept, s, &s->listener, NULL),
+              ERR_OK);
     s->client = s->w->client_loop->ops->connect(s->w->client_loop, &s->w->listen, 65536);
     stream_set_cb(s->client, &CLIENT_CB, s);
     world_run(s->w, 10 * STORY_MS);
@@ -198,24 +206,46 @@ static struct cost cost_of(struct scene *s, bool stream, int tokens_n, int piece
     return c;
 }
 
-TEST(print)
+/* The request with its arena, its body, the flight, the call, the call's parser, the endpoint's connection at
+ * rest, and the answer (plain) or the events before the first text (streamed). */
+#define REQUEST_ALLOCS 7
+
+TEST(a_plain_request_costs_seven_allocations_and_two_turns)
 {
     struct scene s;
     struct cost c;
 
     begin(&s);
     c = cost_of(&s, false, 0, 1);
-    printf("# plain %lld %lld %zu\n", c.allocs_n, c.turns_n, c.bytes);
-    c = cost_of(&s, true, 1, 1);
-    printf("# stream 1 %lld %lld %zu\n", c.allocs_n, c.turns_n, c.bytes);
-    c = cost_of(&s, true, 10, 1);
-    printf("# stream 10 %lld %lld %zu\n", c.allocs_n, c.turns_n, c.bytes);
-    c = cost_of(&s, true, 110, 1);
-    printf("# stream 110 %lld %lld %zu\n", c.allocs_n, c.turns_n, c.bytes);
-    c = cost_of(&s, true, 10, 2);
-    printf("# stream 10/2 %lld %lld %zu\n", c.allocs_n, c.turns_n, c.bytes);
-    c = cost_of(&s, true, 110, 2);
-    printf("# stream 110/2 %lld %lld %zu\n", c.allocs_n, c.turns_n, c.bytes);
+    CHECK_INT(c.allocs_n, COUNTED_N * REQUEST_ALLOCS);
+    CHECK_INT(c.turns_n, COUNTED_N * 2); /* the request came, the answer came */
     finish(&s);
-    CHECK(true);
+}
+
+TEST(a_streamed_event_costs_one_turn_and_no_allocation)
+{
+    static const int TOKENS_N[] = {1, 10, 110};
+    struct scene s;
+
+    begin(&s);
+    for (size_t i = 0; i < COUNT_OF(TOKENS_N); i++) {
+        struct cost c = cost_of(&s, true, TOKENS_N[i], 1);
+
+        CHECK_INT(c.allocs_n, COUNTED_N * REQUEST_ALLOCS);
+        CHECK_INT(c.turns_n, COUNTED_N * (3 + TOKENS_N[i])); /* request, head, each token, end */
+        CHECK(c.bytes > (size_t)TOKENS_N[i] * (sizeof TOKEN - 1));
+    }
+    finish(&s);
+}
+
+TEST(an_event_in_two_pieces_costs_one_allocation_and_a_second_turn)
+{
+    struct scene s;
+    struct cost c;
+
+    begin(&s);
+    c = cost_of(&s, true, 50, 2);
+    CHECK_INT(c.allocs_n, COUNTED_N * (REQUEST_ALLOCS + 50));
+    CHECK_INT(c.turns_n, COUNTED_N * (3 + 2 * 50));
+    finish(&s);
 }
