@@ -116,6 +116,27 @@ TEST(a_cut_answer_never_looks_whole)
     with_fault("cut=99", true, judge_cut_late);
 }
 
+/* In DeepSeek's form the last token carries the end, so a late fault shows in its place. */
+TEST(late_faults_of_deepseeks_form_show_before_its_end)
+{
+    struct sim_opts o;
+    struct caller *cut, *malformed;
+    struct kit k;
+
+    sim_opts_default(&o);
+    o.deepseek = true;
+    kit_init(&k, &o);
+    cut = kit_chat(&k, "deepseek~tokens=6,cut=99", true, "x", ",\"reasoning_effort\":\"none\"");
+    malformed = kit_chat(&k, "deepseek~tokens=6,malformed=99", true, "x", ",\"reasoning_effort\":\"none\"");
+    kit_run(&k, 10 * CLOCK_SECOND_US);
+    CHECK(!cut->complete);
+    check_text(cut, "x", 5);
+    CHECK(!buf_has(&cut->body, "\"finish_reason\":\"stop\""));
+    CHECK_INT(malformed->why, ERR_MALFORMED);
+    check_text(malformed, "x", 5);
+    kit_fini(&k);
+}
+
 static void judge_stall(struct kit *k, struct caller *c)
 {
     CHECK_INT(c->status, 200);
