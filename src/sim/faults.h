@@ -11,7 +11,7 @@
 #include "sim/sim.h"
 
 #define SIM_TOKENS_MAX 100000
-#define SIM_SIZE_MAX (16 * 1024 * 1024)
+#define SIM_SIZE_MAX (8 * 1024 * 1024) /* less than any loop lets wait for a caller */
 
 struct sim_plan {
     struct sim_time ttft, gap;

@@ -133,7 +133,7 @@ TEST(unknown_suffixes_are_refused)
                                       "a~tokens",
                                       "a~tokens=0",
                                       "a~tokens=100001",
-                                      "a~size=16777217",
+                                      "a~size=8388609",
                                       "a~cut,stall",
                                       "a~gap=1ms,,cut",
                                       "a~cut=1~stall=2"};
