@@ -222,7 +222,10 @@ static void on_signal(void *ud, int sig)
 {
     struct server *s = ud;
 
-    (void)sig;
+    if (sig == SIGHUP) {
+        LOG_WRN(&s->log, "SIGHUP: this version does not reload its configuration; restart it instead");
+        return;
+    }
     if (s->signals_n++ == 0) {
         LOG_INF(&s->log, "draining: /readyz fails, open requests may finish; a second signal stops at once");
         control_drain(s->control);
@@ -234,12 +237,13 @@ static void on_signal(void *ud, int sig)
 
 static bool make_control(struct server *s)
 {
-    static const int STOP[] = {SIGTERM, SIGINT};
+    static const int SIGNALS[] = {SIGTERM, SIGINT, SIGHUP};
     struct control_opts o = {.on_drained = on_drained, .ud = s, .more_metrics = process_metrics};
     const char *which = "";
 
     s->control_loop = new_loop(s, s->app->seed);
-    if (s->control_loop == NULL || loop_real_signals(s->control_loop, STOP, 2, on_signal, s) != ERR_OK) {
+    if (s->control_loop == NULL ||
+        loop_real_signals(s->control_loop, SIGNALS, COUNT_OF(SIGNALS), on_signal, s) != ERR_OK) {
         fprintf(stderr, "tidegate: the control thread cannot be made: %s\n", strerror(errno));
         return false;
     }
@@ -325,6 +329,7 @@ int serve_main(int argc, char **argv)
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &stop, NULL);
     raise_descriptor_limit();
     fine = configure(&s, argc == 2 ? argv[1] : NULL) && make(&s) && run(&s);

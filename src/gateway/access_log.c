@@ -156,7 +156,7 @@ static void put_flight(struct line *l, const struct exchange *ex)
     }
 }
 
-void access_log_exchange(struct access_log *a, const struct exchange *ex, enum result result)
+void access_log_exchange(struct access_log *a, const struct exchange *ex)
 {
     char memory[2048];
     struct line l = {memory, 0, sizeof memory - 2}; /* room for the end */
@@ -165,7 +165,7 @@ void access_log_exchange(struct access_log *a, const struct exchange *ex, enum r
         return;
     put_who(&l, ex);
     put_number(&l, SLICE(",\"status\":"), ex->status);
-    put_text(&l, SLICE(",\"result\":"), slice_of(stats_result_name(result)), 16);
+    put_text(&l, SLICE(",\"result\":"), slice_of(stats_result_name(ex->result)), 16);
     if (ex->err != ERR_OK)
         put_text(&l, SLICE(",\"error\":"), slice_of(err_row(ex->err)->code), 48);
     if (ex->route->id == ROUTE_CHAT)

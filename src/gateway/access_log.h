@@ -10,6 +10,6 @@ struct access_log;
 /* One worker's writer to a descriptor shared by all (lines are written whole). fd -1: no log. */
 struct access_log *access_log_new(struct loop *l, int fd);
 void access_log_free(struct access_log **a); /* writes what waits */
-void access_log_exchange(struct access_log *a, const struct exchange *ex, enum result result);
+void access_log_exchange(struct access_log *a, const struct exchange *ex);
 
 #endif

@@ -48,13 +48,13 @@ static enum result result_of(const struct exchange *ex)
     return status < 429 || status == 431 ? RESULT_REFUSED : RESULT_FAILED;
 }
 
-static void record(struct exchange *ex, enum result result)
+static void record(struct exchange *ex)
 {
     struct metrics *m = ex->w->metrics;
     int64_t took_us = now_us(ex) - ex->started_us;
 
     metrics_add(m, METRIC_EXCHANGES, 0, -1);
-    metrics_add(m, METRIC_REQUESTS, stats_route_result(ex->route->id, result), 1);
+    metrics_add(m, METRIC_REQUESTS, stats_route_result(ex->route->id, ex->result), 1);
     if (ex->status != 0)
         metrics_add(m, METRIC_RESPONSES, stats_code(ex->status), 1);
     if (ex->err != ERR_OK)
@@ -71,20 +71,28 @@ static void record(struct exchange *ex, enum result result)
     }
 }
 
+/* Behind the flush, so that no client waits for its access line; what is deferred runs in order, therefore
+ * before the connection frees the request's memory. */
+static void on_logging(struct afterwards *a)
+{
+    struct exchange *ex = CONTAINER_OF(a, struct exchange, logging);
+
+    access_log_exchange(ex->w->access, ex);
+}
+
 /* Everything that must happen exactly once for every exchange, before the connection lets go of its memory.
  */
 static void settle(struct exchange *ex, enum err e)
 {
-    enum result result;
-
     ASSERT(ex->state != EX_SETTLED && ex->subscriber.flight == NULL);
     ex->state = EX_SETTLED;
     ex->err = e;
-    result = result_of(ex);
+    ex->result = result_of(ex);
     timer_stop(&ex->w->loop->wheel, &ex->timer);
     buf_fini(&ex->body);
-    record(ex, result);
-    access_log_exchange(ex->w->access, ex, result);
+    record(ex);
+    loop_defer(ex->w->loop, &ex->logging, on_logging);
+    list_remove(&ex->node);
     ex->w->exchanges_n--;
     worker_note_idle(ex->w);
     if (ex->over != NULL)
@@ -120,6 +128,20 @@ void exchange_fail(struct exchange *ex, enum err e)
     struct flight_end end = {.err = e, .retry_after_us = -1};
 
     exchange_fail_with(ex, &end);
+}
+
+static void leave_flight(struct exchange *ex)
+{
+    if (ex->subscriber.flight == NULL)
+        return;
+    ex->facts = *flight_facts(ex->subscriber.flight);
+    flight_leave(&ex->subscriber);
+}
+
+void exchange_give_up(struct exchange *ex, enum err e)
+{
+    leave_flight(ex);
+    exchange_fail(ex, e);
 }
 
 static void fail_field(struct exchange *ex, enum err e, const char *why, const char *param)
@@ -395,6 +417,8 @@ static void *on_request(void *owner, struct conn *c, const struct http_request *
     ex->request_id = choose_request_id(w, rq, arena);
     ex->over = &over;
     timer_init(&ex->timer, on_timer);
+    list_init(&ex->node);
+    list_push_back(&w->exchanges, &ex->node);
     w->exchanges_n++;
     metrics_add(w->metrics, METRIC_EXCHANGES, 0, 1);
     if (retries.n > 0 && !slice_eq(retries, SLICE("0")))
@@ -428,10 +452,7 @@ static void on_gone(void *user, enum err why)
     struct exchange *ex = user;
 
     (void)why;
-    if (ex->subscriber.flight != NULL) {
-        ex->facts = *flight_facts(ex->subscriber.flight);
-        flight_leave(&ex->subscriber);
-    }
+    leave_flight(ex);
     settle(ex, ERR_CLIENT_GONE);
 }
 

@@ -24,6 +24,9 @@ enum exchange_state {
 };
 
 struct exchange {
+    struct list node;          /* in worker->exchanges */
+    struct afterwards logging; /* the access line is written behind the flush */
+    enum result result;
     struct worker *w;
     struct conn *conn;
     const struct http_request *rq;
@@ -57,6 +60,8 @@ extern const struct conn_handler EXCHANGE_HANDLER;
 void exchange_respond(struct exchange *ex, int status, struct slice content_type, struct slice body);
 /* Ends with a row of errors.def: a status and an error object before the head went out, in-band after it. */
 void exchange_fail(struct exchange *ex, enum err e);
+/* Leaves the flight, if it is on one, and fails: for everything that ends exchanges from outside. */
+void exchange_give_up(struct exchange *ex, enum err e);
 /* The same with the endpoint's or our own more exact words. */
 void exchange_fail_with(struct exchange *ex, const struct flight_end *end);
 

@@ -142,11 +142,13 @@ static void settle_call(struct flight *f, enum outcome o)
         f->facts.usage = f->verdict.usage;
     admission_leave(&f->seat, now_us(f), &f->w->loop->dice);
     metrics_add(m, METRIC_CALLS_INFLIGHT, (size_t)endpoint, -1);
+    metrics_add(m, METRIC_CONNECTS, (size_t)endpoint, (int64_t)pool_take_connects(&f->w->pools[endpoint]));
     metrics_add(m, METRIC_CALLS, stats_endpoint_outcome(endpoint, o), 1);
     metrics_add(m, METRIC_KEEPALIVE_BYTES, (size_t)endpoint, (int64_t)verdict_keepalive_bytes(&f->verdict));
     metrics_add(m, METRIC_EVENTS, 0, (int64_t)f->verdict.relay.events_n);
     if (f->verdict.begun && outcome_row(o)->kind == KIND_FAULT)
         metrics_add(m, METRIC_TRUNCATED, (size_t)endpoint, 1);
+    worker_warn(f->w, endpoint, o, &f->verdict);
 }
 
 /* A call has failed: another endpoint while nothing has gone to the client, else the end. */
@@ -265,7 +267,8 @@ static void check_clocks(struct flight *f)
     if (o != OUTCOME_OK)
         give_up_call(f, o);
     else
-        timer_set(&f->w->loop->wheel, &f->timer, held ? clocks_due_paused(&f->clocks) : clocks_due(&f->clocks));
+        timer_set(&f->w->loop->wheel, &f->timer,
+                  held ? clocks_due_paused(&f->clocks) : clocks_due(&f->clocks));
 }
 
 static void on_timer(struct timer *t)
@@ -372,7 +375,6 @@ static enum step enter_call(struct flight *f)
     struct call_opts opts = {.head_max = (size_t)config(f)->opt.head_max};
     struct pool *pool = &f->w->pools[target->endpoint];
     struct metrics *m = f->w->metrics;
-    uint64_t connects = pool->connects_n;
 
     if (f->facts.calls_n > 0)
         metrics_add(m, METRIC_FALLBACKS, (size_t)f->facts.endpoint, 1);
@@ -387,7 +389,6 @@ static enum step enter_call(struct flight *f)
     f->call = call_start(pool, &opts, &CALL_CB, f);
     if (f->subscriber != NULL && f->subscriber->held)
         call_pause(f->call);
-    metrics_add(m, METRIC_CONNECTS, (size_t)target->endpoint, (int64_t)(pool->connects_n - connects));
     return STEP_WAIT;
 }
 
@@ -406,20 +407,17 @@ static enum step enter_over(struct flight *f)
     return STEP_WAIT;
 }
 
-static const struct {
-    const char *name;
-    enum step (*enter)(struct flight *f);
-} STATES[FLIGHT_N] = {
-    [FLIGHT_ADMIT] = {"admit", enter_admit}, [FLIGHT_LINE] = {"line", enter_line},
-    [FLIGHT_CALL] = {"call", enter_call},    [FLIGHT_RELAY] = {"relay", NULL},
-    [FLIGHT_TAIL] = {"tail", enter_tail},    [FLIGHT_OVER] = {"over", enter_over},
+/* RELAY is entered by the answer's beginning, in the middle of a call. */
+static enum step (*const STATES[FLIGHT_N])(struct flight *f) = {
+    [FLIGHT_ADMIT] = enter_admit, [FLIGHT_LINE] = enter_line, [FLIGHT_CALL] = enter_call,
+    [FLIGHT_TAIL] = enter_tail,   [FLIGHT_OVER] = enter_over,
 };
 
 static void go(struct flight *f, enum flight_state state)
 {
     ASSERT(f->state != FLIGHT_OVER);
     f->state = state;
-    while (STATES[f->state].enter(f) == STEP_MORE)
+    while (STATES[f->state](f) == STEP_MORE)
         continue;
 }
 

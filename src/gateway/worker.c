@@ -12,9 +12,11 @@
 #include "gateway/app.h"
 #include "gateway/control.h"
 #include "gateway/exchange.h"
+#include "gateway/verdict.h"
 
 #define JSON_POOL_BYTES (64 * 1024)
 #define PIPELINE_BYTES (64 * 1024)
+#define RECHECK_US (20 * CLOCK_MS_US)
 
 static void on_start_drain(struct message *m)
 {
@@ -72,6 +74,8 @@ struct worker *worker_new(struct app *app, struct loop *loop, int index)
     w->limits = (struct conn_limits){(size_t)opt->head_max, PIPELINE_BYTES, opt->head_us,
                                      opt->body_us,          opt->idle_us,   opt->write_us};
     list_init(&w->conns);
+    list_init(&w->exchanges);
+    w->warned_us = mem_zalloc((app->cfg->endpoints_n + 1) * sizeof *w->warned_us);
     w->listeners = mem_zalloc((app->cfg->listen_n + 1) * sizeof *w->listeners);
     make_pools(w);
     message_init(&w->start_drain, on_start_drain);
@@ -99,6 +103,7 @@ void worker_free(struct worker **wp)
     json_pool_free(&w->json);
     metrics_free(&w->metrics);
     mem_free(w->pools);
+    mem_free(w->warned_us);
     mem_free(w->listeners);
     ASSERT(app->workers[app->workers_n - 1] == w); /* the last made goes first */
     app->workers_n--;
@@ -154,6 +159,10 @@ void worker_cut(struct worker *w)
     timer_stop(&w->loop->wheel, &w->drain_timer);
     stop_listening(w);
     w->draining = true;
+    LIST_EACH_SAFE (n, next, &w->exchanges)
+        exchange_give_up(CONTAINER_OF(n, struct exchange, node), ERR_DRAINING);
+    LIST_EACH_SAFE (n, next, &w->conns)
+        conn_drain(conn_of_node(n));
     while (!list_empty(&w->conns))
         conn_close(conn_of_node(w->conns.next));
     worker_note_idle(w);
@@ -166,8 +175,28 @@ bool worker_is_idle(const struct worker *w)
 
 void worker_note_idle(struct worker *w)
 {
-    if (w->draining && !w->drained && worker_is_idle(w) && w->app->control != NULL) {
-        w->drained = true;
-        control_worker_drained(w->app->control, w);
+    if (!w->draining || w->drained || !worker_is_idle(w) || w->app->control == NULL)
+        return;
+    if (w->loop->finishing_n > 0) { /* slow clients still take their last bytes */
+        timer_set(&w->loop->wheel, &w->drain_timer, w->loop->now_us + RECHECK_US);
+        return;
     }
+    w->drained = true;
+    control_worker_drained(w->app->control, w);
+}
+
+void worker_warn(struct worker *w, int endpoint, enum outcome o, const struct verdict *v)
+{
+    const struct outcome_row *row = outcome_row(o);
+    const struct pool *p = &w->pools[endpoint];
+    bool tls = o == OUTCOME_TLS && p->why[0] != '\0';
+
+    if (row->kind == KIND_OK || row->kind == KIND_CLIENT || row->kind == KIND_GONE)
+        return;
+    if (w->warned_us[endpoint] != 0 && w->loop->now_us - w->warned_us[endpoint] < WORKER_WARN_US)
+        return;
+    w->warned_us[endpoint] = w->loop->now_us;
+    LOG_WRN(w->app->log, "endpoint %s: a call ended as %s (status %d): %s %.*s",
+            w->app->cfg->endpoints[endpoint].name, row->label, v->status, err_row(row->err)->text,
+            SLICE_ARG(tls ? slice_of(p->why) : v->detail));
 }

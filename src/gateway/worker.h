@@ -8,10 +8,14 @@
 #include "base/metrics.h"
 #include "http/conn.h"
 #include "io/loop.h"
+#include "policy/outcome.h"
 #include "upstream/pool.h"
+
+#define WORKER_WARN_US (10 * INT64_C(1000000))
 
 struct app;
 struct access_log;
+struct verdict;
 
 struct worker {
     struct app *app;
@@ -22,7 +26,8 @@ struct worker {
     struct pool *pools; /* one per endpoint of the configuration */
     struct access_log *access;
     struct conn_limits limits;
-    struct list conns;
+    int64_t *warned_us; /* per endpoint: when its last failure was logged */
+    struct list conns, exchanges;
     size_t conns_n, exchanges_n, flights_n;
     struct listener **listeners;
     size_t listeners_n;
@@ -43,7 +48,11 @@ enum err worker_listen(struct worker *w, struct addr *bound, const char **which)
 /* Thread: the worker's own. */
 void worker_drain(
     struct worker *w); /* accepting goes on for timeouts.drain_delay, then idle connections close */
-void worker_cut(struct worker *w); /* every connection ends now, whatever is going on */
+/* What is still in work is told gateway_draining, and every connection ends now. */
+void worker_cut(struct worker *w);
+/* Says in the log that a call failed for a reason that the operator should know: at most one line per
+ * endpoint and WORKER_WARN_US. */
+void worker_warn(struct worker *w, int endpoint, enum outcome o, const struct verdict *v);
 /* The number of things still in work fell: tells the control thread when a drain is complete. */
 void worker_note_idle(struct worker *w);
 bool worker_is_idle(const struct worker *w);

@@ -56,6 +56,7 @@ struct loop {
     struct rng dice;
     struct budget *budget; /* charged by pending output; may be NULL */
     uint64_t turns;
+    size_t finishing_n; /* streams that nobody owns any more and whose last bytes have not gone out yet */
     size_t pending_max; /* bound of a stream's pending output that is opened or accepted */
 };
 
@@ -98,8 +99,6 @@ void loop_real_stop(struct loop *l);
 /* Calls on_signal on this loop for the given signals (blocked by the caller in every thread). */
 enum err loop_real_signals(struct loop *l, const int *signals, size_t n, void (*on_signal)(void *ud, int sig),
                            void *ud);
-/* Longest turn since the last call, in us. */
-int64_t loop_real_busy_max_us(struct loop *l);
 void loop_free(struct loop **l);
 
 #endif

@@ -223,26 +223,12 @@ static int sleep_ms(struct real *r)
     return ms > 60000 ? 60000 : (int)ms;
 }
 
-static void note_busy(struct real *r, int64_t since_us)
-{
-    int64_t us = clock_mono_us() - since_us;
-
-    if (us > __atomic_load_n(&r->busy_max_us, __ATOMIC_RELAXED))
-        __atomic_store_n(&r->busy_max_us, us, __ATOMIC_RELAXED);
-}
-
-int64_t loop_real_busy_max_us(struct loop *l)
-{
-    return __atomic_exchange_n(&real_of(l)->busy_max_us, 0, __ATOMIC_RELAXED);
-}
-
 static void turn(struct real *r)
 {
     struct epoll_event ready[BATCH_MAX];
     int n = epoll_wait(r->epoll_fd, ready, BATCH_MAX, sleep_ms(r));
-    int64_t now = clock_mono_us();
 
-    loop_begin_turn(&r->loop, now, clock_wall_us());
+    loop_begin_turn(&r->loop, clock_mono_us(), clock_wall_us());
     for (int i = 0; i < n; i++) {
         struct source *s = ready[i].data.ptr;
 
@@ -255,7 +241,6 @@ static void turn(struct real *r)
         s->process(s, ready[i].events);
     }
     loop_end_turn(&r->loop);
-    note_busy(r, now);
 }
 
 void loop_real_run(struct loop *l)

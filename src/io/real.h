@@ -27,13 +27,12 @@ struct real {
     int signal_fd; /* or -1 */
     struct source wake_source, signal_source;
     bool quickack_off;
-    int stop;            /* atomic */
-    int64_t busy_max_us; /* atomic */
+    int stop; /* atomic */
     struct resolver *resolver;
     void (*on_signal)(void *ud, int sig);
     void *signal_ud;
     struct list lingering; /* streams whose owner has left and whose last bytes are on their way */
-    size_t tcp_n; /* open streams and listeners, for assertions at the end */
+    size_t tcp_n;          /* open streams and listeners, for assertions at the end */
 };
 
 static inline struct real *real_of(struct loop *l)

@@ -28,18 +28,19 @@
 #define JOIN_MAX (8 * 1024) /* up to here several pieces are copied into one */
 #define IOV_N 32
 #define LINGER_US (2 * CLOCK_SECOND_US)
+#define FINISH_US (60 * CLOCK_SECOND_US) /* longest time without a byte moving while the last ones go out */
 
 struct tcp {
     struct stream stream; /* first member */
     struct source source;
-    struct list node;     /* in real->lingering */
+    struct list node;   /* in real->lingering */
     struct timer timer; /* connect failures are delivered by it; lingering is bounded by it */
     struct afterwards afterwards;
     struct slice got;  /* phase one's bytes */
     enum err got_err;  /* phase one's end: ERR_EOF, ERR_RESET */
     enum err early;    /* a connect that failed at once */
     uint32_t watching; /* events in the set; 0: not in it */
-    bool accepted, connecting, lingering, write_shut, blocked;
+    bool accepted, connecting, lingering, finishing, write_shut, blocked;
 };
 
 static struct real *real(struct tcp *t)
@@ -112,6 +113,14 @@ static void free_tcp(struct afterwards *a)
     mem_free(t);
 }
 
+/* Its last bytes are out, or never will be. */
+static void finished(struct tcp *t)
+{
+    if (t->finishing)
+        t->stream.loop->finishing_n--;
+    t->finishing = false;
+}
+
 static void destroy(struct tcp *t)
 {
     struct real *r = real(t);
@@ -122,6 +131,7 @@ static void destroy(struct tcp *t)
     close(t->source.fd); /* leaves the set with it: descriptors are never shared */
     t->source.fd = -1;
     t->lingering = false;
+    finished(t);
     r->tcp_n--;
     loop_defer(&r->loop, &t->afterwards, free_tcp);
 }
@@ -145,7 +155,9 @@ static void shut_write(struct tcp *t)
     if (t->write_shut || stream_pending(&t->stream) > 0)
         return;
     t->write_shut = true;
+    finished(t);
     shutdown(t->source.fd, SHUT_WR);
+    timer_set(&t->stream.loop->wheel, &t->timer, t->stream.loop->now_us + LINGER_US);
 }
 
 static void close_stream(struct stream *s, bool graceful)
@@ -156,9 +168,10 @@ static void close_stream(struct stream *s, bool graceful)
         destroy(t);
         return;
     }
-    t->lingering = true;
+    t->lingering = t->finishing = true;
+    s->loop->finishing_n++;
     list_push_back(&real(t)->lingering, &t->node);
-    timer_set(&s->loop->wheel, &t->timer, s->loop->now_us + LINGER_US);
+    timer_set(&s->loop->wheel, &t->timer, s->loop->now_us + FINISH_US);
     shut_write(t);
     rewatch(t);
 }
@@ -256,6 +269,8 @@ static void on_writable(struct tcp *t)
         end(t, e);
         return;
     }
+    if (t->lingering)
+        timer_set(&t->stream.loop->wheel, &t->timer, t->stream.loop->now_us + FINISH_US);
     if (stream_pending(&t->stream) == 0) {
         if (t->lingering)
             shut_write(t);

@@ -5,6 +5,7 @@
  * time that is left, so that a first address that swallows packets does not use up the whole bound. */
 #include "upstream/connect.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -67,6 +68,8 @@ static void on_close(void *ud, enum err why)
 {
     struct connect *c = ud;
 
+    if (why == ERR_TLS)
+        snprintf(c->pool->why, sizeof c->pool->why, "%s", tls_why(c->stream));
     c->last = why == ERR_EOF || why == ERR_SYSTEM ? ERR_REFUSED : why;
     stream_close(&c->stream);
     try_next(c);

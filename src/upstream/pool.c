@@ -83,6 +83,14 @@ struct stream *pool_take(struct pool *p)
     return s;
 }
 
+uint64_t pool_take_connects(struct pool *p)
+{
+    uint64_t n = p->connects_n;
+
+    p->connects_n = 0;
+    return n;
+}
+
 void pool_give(struct pool *p, struct stream **sp)
 {
     struct resting *r;

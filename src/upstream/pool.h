@@ -20,7 +20,8 @@ struct pool {
     struct pool_opts opts; /* strings borrowed */
     struct list idle;      /* newest first: the oldest may go stale */
     size_t idle_n;
-    uint64_t connects_n; /* connections opened so far */
+    char why[160];       /* the last TLS failure's words; "": none */
+    uint64_t connects_n; /* connections opened since pool_take_connects */
     struct timer sweep;  /* closes what rested too long */
 };
 
@@ -28,6 +29,8 @@ void pool_init(struct pool *p, struct loop *loop, const struct pool_opts *opts);
 void pool_fini(struct pool *p); /* closes what rests */
 /* The connection that rested shortest, or NULL. The caller owns it and sets its callbacks. */
 struct stream *pool_take(struct pool *p);
+/* How many connections were opened since this was last asked. */
+uint64_t pool_take_connects(struct pool *p);
 /* Takes the stream over: it rests, or is closed when there are enough. */
 void pool_give(struct pool *p, struct stream **s);
 
