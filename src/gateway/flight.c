@@ -6,7 +6,7 @@
  * the flight on.
  *
  * Settling: a call's slot and records are settled in settle_call, which every end of a call goes through
- * exactly once; `seat_busy` and `calling` assert it. */
+ * exactly once; `calling` asserts it. */
 #include "gateway/flight.h"
 
 #include "base/assert.h"
@@ -25,15 +25,7 @@
 #define FIRST_BLOCK_BYTES 1536
 #define BLOCK_BYTES 4096
 
-enum flight_state {
-    FLIGHT_ADMIT,
-    FLIGHT_LINE,
-    FLIGHT_CALL,
-    FLIGHT_RELAY,
-    FLIGHT_TAIL,
-    FLIGHT_OVER,
-    FLIGHT_N
-};
+enum flight_state { FL_ADMIT, FL_LINE, FL_CALL, FL_RELAY, FL_TAIL, FL_OVER, FL_N };
 enum step { STEP_WAIT, STEP_MORE };
 
 struct flight {
@@ -105,7 +97,7 @@ static void fail(struct flight *f, enum err e)
     struct flight_end end = {.err = e, .retry_after_us = -1};
 
     tell_end(f, &end);
-    go(f, FLIGHT_OVER);
+    go(f, FL_OVER);
 }
 
 /* The last call's outcome is final. */
@@ -124,7 +116,7 @@ static void fail_with_outcome(struct flight *f)
     if (end.retry_after_us > RETRY_AFTER_MAX_US)
         end.retry_after_us = RETRY_AFTER_MAX_US;
     tell_end(f, &end);
-    go(f, FLIGHT_OVER);
+    go(f, FL_OVER);
 }
 
 /* -- settling a call
@@ -162,7 +154,7 @@ static void after_failure(struct flight *f)
         fail_with_outcome(f);
         return;
     }
-    go(f, FLIGHT_ADMIT);
+    go(f, FL_ADMIT);
 }
 
 /* -- what happens: the response
@@ -173,7 +165,7 @@ static void on_begin(void *ud, int64_t length)
     struct flight *f = ud;
 
     f->facts.first_us = now_us(f);
-    f->state = FLIGHT_RELAY;
+    f->state = FL_RELAY;
     if (f->subscriber != NULL)
         f->subscriber->cb->on_begin(f->subscriber, length);
 }
@@ -193,7 +185,7 @@ static void on_done(void *ud)
 
     settle_call(f, OUTCOME_OK);
     tell_end(f, &COMPLETE);
-    go(f, FLIGHT_TAIL);
+    go(f, FL_TAIL);
 }
 
 static const struct verdict_sink SINK = {on_begin, on_event, on_done};
@@ -211,12 +203,12 @@ static enum err on_call_body(void *ud, struct slice bytes)
     bool payload = false, first = f->clocks.last_payload_us == 0;
     enum err e;
 
-    if (f->state == FLIGHT_TAIL)
+    if (f->state == FL_TAIL)
         return ERR_OK;
     e = verdict_body(&f->verdict, bytes, &payload);
     if (payload) {
         f->clocks.last_payload_us = now_us(f);
-        if (first && f->state != FLIGHT_TAIL)
+        if (first && f->state != FL_TAIL)
             timer_set(&f->w->loop->wheel, &f->timer, clocks_due(&f->clocks));
     }
     return e;
@@ -228,13 +220,13 @@ static void on_call_end(void *ud, enum err why, enum call_step step)
     enum outcome o;
 
     f->call = NULL;
-    if (f->state == FLIGHT_TAIL) { /* settled at the end mark */
-        go(f, FLIGHT_OVER);
+    if (f->state == FL_TAIL) { /* settled at the end mark */
+        go(f, FL_OVER);
         return;
     }
     o = verdict_end(&f->verdict, why, step == CALL_CONNECTING, step == CALL_ANSWERED);
-    if (f->state == FLIGHT_TAIL) { /* a plain answer was complete: on_done has settled it */
-        go(f, FLIGHT_OVER);
+    if (f->state == FL_TAIL) { /* a plain answer was complete: on_done has settled it */
+        go(f, FL_OVER);
         return;
     }
     settle_call(f, o);
@@ -275,14 +267,14 @@ static void on_timer(struct timer *t)
 {
     struct flight *f = CONTAINER_OF(t, struct flight, timer);
 
-    if (f->state == FLIGHT_LINE) {
+    if (f->state == FL_LINE) {
         admission_leave(&f->seat, now_us(f), &f->w->loop->dice);
         metrics_add(f->w->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, -1);
         f->facts.wait_us += now_us(f) - f->line_since_us;
         fail(f, ERR_DEADLINE_EXCEEDED);
-    } else if (f->state == FLIGHT_TAIL) {
+    } else if (f->state == FL_TAIL) {
         call_cancel(&f->call);
-        go(f, FLIGHT_OVER);
+        go(f, FL_OVER);
     } else {
         check_clocks(f);
     }
@@ -292,10 +284,10 @@ static void on_grant(struct seat *seat)
 {
     struct flight *f = CONTAINER_OF(seat, struct flight, seat);
 
-    ASSERT(f->state == FLIGHT_LINE);
+    ASSERT(f->state == FL_LINE);
     metrics_add(f->w->metrics, METRIC_LINE_DEPTH, (size_t)seat->ticket.model, -1);
     f->facts.wait_us += now_us(f) - f->line_since_us;
-    go(f, FLIGHT_CALL);
+    go(f, FL_CALL);
 }
 
 /* -- the states
@@ -307,10 +299,10 @@ static enum step enter_admit(struct flight *f)
 
     switch (v) {
     case LINE_TAKEN:
-        f->state = FLIGHT_CALL;
+        f->state = FL_CALL;
         return STEP_MORE;
     case LINE_QUEUED:
-        f->state = FLIGHT_LINE;
+        f->state = FL_LINE;
         return STEP_MORE;
     case LINE_FULL:
         fail(f, ERR_QUEUE_FULL);
@@ -408,14 +400,14 @@ static enum step enter_over(struct flight *f)
 }
 
 /* RELAY is entered by the answer's beginning, in the middle of a call. */
-static enum step (*const STATES[FLIGHT_N])(struct flight *f) = {
-    [FLIGHT_ADMIT] = enter_admit, [FLIGHT_LINE] = enter_line, [FLIGHT_CALL] = enter_call,
-    [FLIGHT_TAIL] = enter_tail,   [FLIGHT_OVER] = enter_over,
+static enum step (*const STATES[FL_N])(struct flight *f) = {
+    [FL_ADMIT] = enter_admit, [FL_LINE] = enter_line, [FL_CALL] = enter_call,
+    [FL_TAIL] = enter_tail,   [FL_OVER] = enter_over,
 };
 
 static void go(struct flight *f, enum flight_state state)
 {
-    ASSERT(f->state != FLIGHT_OVER);
+    ASSERT(f->state != FL_OVER);
     f->state = state;
     while (STATES[f->state](f) == STEP_MORE)
         continue;
@@ -454,7 +446,7 @@ void flight_open(struct worker *w, const struct flight_ask *ask, struct subscrib
     f->seat.ticket.arrived_us = ask->arrived_us;
     f->seat.ticket.upstream = arena_dup(&f->arena, ask->upstream);
     w->flights_n++;
-    go(f, FLIGHT_ADMIT);
+    go(f, FL_ADMIT);
 }
 
 void flight_leave(struct subscriber *s)
@@ -464,14 +456,14 @@ void flight_leave(struct subscriber *s)
     ASSERT(f->subscriber == s);
     f->subscriber = NULL;
     s->flight = NULL;
-    if (f->state == FLIGHT_LINE) {
+    if (f->state == FL_LINE) {
         metrics_add(f->w->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, -1);
         admission_leave(&f->seat, now_us(f), &f->w->loop->dice);
     } else if (f->calling) {
         call_cancel(&f->call);
         settle_call(f, OUTCOME_CANCELLED);
     }
-    go(f, FLIGHT_OVER);
+    go(f, FL_OVER);
 }
 
 void flight_hold(struct subscriber *s)
@@ -500,5 +492,5 @@ const struct flight_facts *flight_facts(const struct flight *f)
 
 size_t flight_position(const struct flight *f)
 {
-    return f->state == FLIGHT_LINE ? admission_position(&f->seat) : 0;
+    return f->state == FL_LINE ? admission_position(&f->seat) : 0;
 }
