@@ -14,7 +14,7 @@ struct probe {
     int64_t fired_at_us; /* -1: not yet */
     int64_t due_us;
     int64_t *now_us;
-    int64_t again_us;    /* arms itself again when > 0 */
+    int64_t again_us;     /* arms itself again when > 0 */
     struct timer *victim; /* stopped by this one */
 };
 
