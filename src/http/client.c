@@ -221,6 +221,8 @@ static enum err step(struct client *c, struct slice in, size_t *used)
             return ERR_TOO_LARGE;
         return e == ERR_OK && phase == H1_DONE ? finish(c) : e;
     }
+    if (c->h1.head_n == 0 && in.p[0] != 'H')
+        return ERR_MALFORMED; /* llhttp would skip empty lines; they are the rest of something else */
     e = h1_head(&c->h1, in, used);
     if (e != ERR_OK)
         return e == ERR_HEAD_TOO_LARGE ? ERR_TOO_LARGE : ERR_MALFORMED;

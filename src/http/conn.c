@@ -173,12 +173,24 @@ static void read_timed_out(struct conn *c)
         conn_body_broken(c, ERR_CLIENT_TIMEOUT);
 }
 
+/* Streams say that they drained only when they were blocked. */
+static void tell_drained(struct conn *c)
+{
+    struct request *rq = c->request;
+
+    c->drain_due = false;
+    if (rq != NULL && rq->owned && c->handler->on_drain != NULL && stream_pending(c->stream) == 0)
+        c->handler->on_drain(rq->user);
+}
+
 static void on_timer(struct timer *t)
 {
     struct conn *c = CONTAINER_OF(t, struct conn, timer);
     int64_t now_us = c->loop->now_us, due_us;
 
-    if (c->held)
+    if (c->drain_due)
+        tell_drained(c);
+    if (!c->over && c->held)
         conn_read_kept(c);
     if (c->over)
         return;
@@ -310,12 +322,12 @@ void *conn_owner(const struct conn *c)
     return c->owner;
 }
 
-struct conn *conn_of_node(struct list *node)
-{
-    return CONTAINER_OF(node, struct conn, node);
-}
-
 struct list *conn_node(struct conn *c)
 {
     return &c->node;
+}
+
+struct conn *conn_of_node(struct list *node)
+{
+    return CONTAINER_OF(node, struct conn, node);
 }

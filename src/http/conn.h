@@ -29,17 +29,23 @@ struct conn_limits {
 
 /* What the gateway, the admin side or the simulator promises. All callbacks on the loop's thread. */
 struct conn_handler {
-    /* A head has arrived whole. Returns the user pointer for the other callbacks; NULL: it has already
+    /* All but on_request may be NULL when on_request always answers and returns NULL.
+     *
+     * A head has arrived whole. Returns the user pointer for the other callbacks; NULL: it has already
      * responded (conn_respond) and wants nothing more of this request: its body is then read and dropped
      * within limits, or the connection closed. `rq` and everything in it live until the request is over.
      * `arena` is the request's own. */
     void *(*on_request)(void *owner, struct conn *c, const struct http_request *rq, struct arena *arena);
     void (*on_body)(void *user, struct slice bytes); /* valid until the end of the turn */
-    void (*on_complete)(void *user);                 /* the body is whole */
-    void (*on_gone)(void *user,
-                    enum err why); /* the client left or broke the protocol before the response ended */
-    void (*on_drain)(void *user);  /* pending output is gone */
-    /* Our own refusal of a malformed request: writes the body of the error answer. */
+    void (*on_complete)(void *user);                 /* the body is whole, also when there is none */
+    /* The client left (ERR_CLIENT_GONE, or what ended the stream), did not go on sending (ERR_CLIENT_TIMEOUT)
+     * or taking (ERR_TIMEOUT), or broke the protocol, before the response ended. */
+    void (*on_gone)(void *user, enum err why);
+    /* Pending output is gone. Also comes, in the next turn, when a body of 4 KiB or more was queued in one
+     * turn and the client took it at once: who stopped because conn_pending was large is always woken. */
+    void (*on_drain)(void *user);
+    /* Our own refusal of a malformed or late request: answers (conn_respond) or does nothing, which is
+     * answered with the error's status alone. The connection then ends. */
     void (*on_refused)(void *owner, struct conn *c, enum err why);
     void (*on_conn_closed)(void *owner, struct conn *c);
 };
@@ -51,15 +57,16 @@ struct conn *conn_new(struct stream *s, const struct addr *peer, const struct co
 /* -- responding ----------------------------------------------------------------------------------------- */
 enum { CONN_CHUNKED = -1, CONN_NO_BODY = -2 };
 /* Starts the response. length: bytes of the body, CONN_CHUNKED (HTTP/1.0 clients get it until close),
- * CONN_NO_BODY. Adds Date, Content-Length or Transfer-Encoding, and Connection when it must. Headers'
- * slices must be valid until the end of the turn. */
+ * CONN_NO_BODY. Adds Date, Content-Length or Transfer-Encoding, and Connection when it must: `headers` must
+ * not have them. Control bytes in values become blanks. */
 void conn_head(struct conn *c, int status, const struct header *headers, size_t headers_n, int64_t length);
 /* A piece of the body; the bytes must be valid until the end of the turn. */
 void conn_body(struct conn *c, struct slice bytes);
 /* The response is complete; the connection goes on with the next request or closes. The request's memory
  * may be gone when this returns. */
 void conn_end(struct conn *c);
-/* The response cannot be completed: closes without an end mark, so that no client takes it for whole. */
+/* The response cannot be completed: sends what is queued and closes without an end mark, so that no client
+ * takes it for whole (HTTP/1.0 clients of a stream have no such mark: what was sent must say it). */
 void conn_abort(struct conn *c);
 /* head + body + end in one. */
 void conn_respond(struct conn *c, int status, const struct header *headers, size_t headers_n,

@@ -15,6 +15,7 @@
 #define CHUNK_FRAME_MAX 20 /* 16 digits and two CRLF */
 #define HEAD_FIXED_MAX 256 /* status line, Date, framing, Connection, the empty line */
 #define WRITE_LOOKS 4
+#define DRAIN_TOLD_BYTES 4096 /* conn.h: on_drain */
 
 static void send_bytes(struct conn *c, const char *p, size_t n)
 {
@@ -156,6 +157,10 @@ void conn_body(struct conn *c, struct slice bytes)
         send_chunk(c, bytes);
     else
         send_bytes(c, bytes.p, bytes.n);
+    if (!c->drain_due && stream_pending(c->stream) >= DRAIN_TOLD_BYTES) {
+        c->drain_due = true;
+        conn_ensure(c, c->loop->now_us);
+    }
 }
 
 void conn_end(struct conn *c)
@@ -177,9 +182,7 @@ void conn_abort(struct conn *c)
 
     ASSERT(!c->over && rq != NULL && !rq->ended);
     rq->owned = false;
-    /* What was queued may say why, and framing shows that the end is missing; where the end of the
-     * connection would be the end mark, nothing more is said. */
-    conn_over(c, rq->head_sent && !rq->until_close);
+    conn_over(c, rq->head_sent); /* what was queued may say why */
 }
 
 void conn_respond(struct conn *c, int status, const struct header *headers, size_t headers_n,

@@ -56,6 +56,7 @@ struct conn {
     bool over;
     bool running;    /* conn_input is at work further up the stack */
     bool from_kept;  /* ... on kept bytes */
+    bool drain_due;  /* the owner hears in the next turn that its output went out at once */
     bool held;       /* pipelined requests wait for output to move */
     bool blank_cr;   /* the CR of an empty line before a request was read */
     bool blank_seen; /* such a line was read whole: only one is tolerated */

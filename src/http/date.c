@@ -75,7 +75,7 @@ static bool is_digit(char c)
 
 /*
  * Matches text against a form: D a digit into the number being read, a blank into it as 0 where asctime
- * pads (_), M three letters of a month, W a letter of a day's name (any number of them), anything else
+ * pads (_), m three letters of a month, W a letter of a day's name (any number of them), anything else
  * itself.
  */
 static bool match(struct slice text, const char *form, unsigned *numbers, unsigned *month)
@@ -91,7 +91,7 @@ static bool match(struct slice text, const char *form, unsigned *numbers, unsign
         }
         if (i >= text.n)
             return false;
-        if (*form == 'M') {
+        if (*form == 'm') {
             if (text.n - i < 3)
                 return false;
             for (*month = 0; *month < 12 && memcmp(MONTHS + (size_t)*month * 3, text.p + i, 3) != 0;)
@@ -128,11 +128,11 @@ bool date_parse(struct slice text, int64_t wall_us, int64_t *out_s)
 {
     unsigned n[5], month = 12, day, year, h, m, s; /* n: in the order of the form */
 
-    if (match(text, "W, DD M DDDD DD:DD:DD GMT", n, &month)) {
+    if (match(text, "W, DD m DDDD DD:DD:DD GMT", n, &month)) {
         day = n[0], year = n[1], h = n[2], m = n[3], s = n[4];
-    } else if (match(text, "W, DD-M-DD DD:DD:DD GMT", n, &month)) {
+    } else if (match(text, "W, DD-m-DD DD:DD:DD GMT", n, &month)) {
         day = n[0], year = full_year(n[1], wall_us), h = n[2], m = n[3], s = n[4];
-    } else if (match(text, "W M _D DD:DD:DD DDDD", n, &month)) {
+    } else if (match(text, "W m _D DD:DD:DD DDDD", n, &month)) {
         day = n[0], h = n[1], m = n[2], s = n[3], year = n[4];
     } else {
         return false;

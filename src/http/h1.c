@@ -21,24 +21,28 @@
 
 /* -- spans ---------------------------------------------------------------------------------------------- */
 
-static void extend(struct h1 *h, struct slice *s, const char *at, size_t n)
+void h1_text_add(struct h1_text *t, struct arena *arena, struct slice piece)
 {
-    char *room;
-
-    if (n == 0)
+    if (piece.n == 0)
         return;
-    room = arena_bytes(h->arena, n);
-    if (s->n > 0 && s->p + s->n != room) { /* a new block: take along what there is */
-        char *moved = arena_bytes(h->arena, s->n + n);
+    if (piece.n > t->room_n - t->n) {
+        char *more = arena_bytes(arena, piece.n);
 
-        memcpy(moved, s->p, s->n);
-        s->p = moved;
-        room = moved + s->n;
-    } else if (s->n == 0) {
-        s->p = room;
+        if (t->n == 0 || more != t->p + t->room_n) {
+            /* Twice what is needed, so that a text that comes byte by byte does not move with every byte. */
+            size_t room_n = t->n == 0 ? piece.n : 2 * (t->n + piece.n);
+            char *moved = t->n == 0 ? more : arena_bytes(arena, room_n);
+
+            if (t->n > 0)
+                memcpy(moved, t->p, t->n);
+            t->p = moved;
+            t->room_n = room_n;
+        } else {
+            t->room_n += piece.n;
+        }
     }
-    memcpy(room, at, n);
-    s->n += n;
+    memcpy(t->p + t->n, piece.p, piece.n);
+    t->n += piece.n;
 }
 
 static int on_field(llhttp_t *parser, const char *at, size_t n)
@@ -46,7 +50,7 @@ static int on_field(llhttp_t *parser, const char *at, size_t n)
     struct h1 *h = parser->data;
 
     if (h->phase == H1_HEAD)
-        extend(h, &h->name, at, n);
+        h1_text_add(&h->name, h->arena, (struct slice){at, n});
     return 0;
 }
 
@@ -55,7 +59,7 @@ static int on_value(llhttp_t *parser, const char *at, size_t n)
     struct h1 *h = parser->data;
 
     if (h->phase == H1_HEAD)
-        extend(h, &h->value, at, n);
+        h1_text_add(&h->value, h->arena, (struct slice){at, n});
     return 0;
 }
 
@@ -84,10 +88,12 @@ static int on_value_complete(llhttp_t *parser)
         h->err = ERR_HEAD_TOO_LARGE;
         return HPE_USER;
     }
-    if (h->value.n == 0)
-        h->value = SLICE("");
-    h->headers[h->headers_n++] = (struct header){h->name, slice_trim(h->value)};
-    h->name = h->value = SLICE_NONE;
+    h->headers[h->headers_n++] = (struct header){
+        .name = {h->name.p, h->name.n},
+        .value = h->value.n > 0 ? slice_trim((struct slice){h->value.p, h->value.n}) : SLICE(""),
+    };
+    memset(&h->name, 0, sizeof h->name);
+    memset(&h->value, 0, sizeof h->value);
     return 0;
 }
 
@@ -104,9 +110,9 @@ static int on_headers_complete(llhttp_t *parser)
 
 static enum err error_of(const struct h1 *h, llhttp_errno_t e)
 {
-    switch (e) {
-    case HPE_USER:
+    if (h->err != ERR_OK)
         return h->err;
+    switch (e) {
     case HPE_INVALID_METHOD:
         return ERR_METHOD_NOT_ALLOWED;
     case HPE_INVALID_VERSION:
@@ -243,7 +249,7 @@ static enum err chunked_body(struct h1 *h, struct slice bytes, size_t *used)
     h->mark = bytes.p;
     e = llhttp_execute(&h->parser, bytes.p, bytes.n);
     if (e != HPE_OK && h->phase != H1_DONE)
-        return e == HPE_USER ? h->err : ERR_BAD_REQUEST;
+        return h->err != ERR_OK ? h->err : ERR_BAD_REQUEST;
     *used = e == HPE_OK ? bytes.n : (size_t)(llhttp_get_error_pos(&h->parser) - bytes.p);
     if (h->head_n + excess(h, bytes.p + *used) > h->head_max)
         return ERR_HEAD_TOO_LARGE;

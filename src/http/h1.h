@@ -20,17 +20,23 @@ enum h1_framing { H1_NONE, H1_SIZED, H1_CHUNKED, H1_UNTIL_CLOSE };
 
 typedef enum err (*h1_body_cb)(void *ud, struct slice bytes);
 
+/* Bytes that come in pieces, in one place of an arena. */
+struct h1_text {
+    char *p;
+    size_t n, room_n; /* bytes there, and bytes that have room there */
+};
+
 struct h1 {
     llhttp_t parser;
     struct arena *arena; /* of names and values */
     struct header *headers;
     size_t headers_n, headers_cap;
-    struct slice name, value; /* of the field being read */
-    size_t head_n, head_max;  /* bytes of the head, extensions and trailers so far, and their bound */
-    size_t gap_n;             /* bytes of a chunked body since its last byte of content */
-    const char *mark;         /* end of that content, or where the bytes being fed begin */
-    int64_t left;             /* of a sized body */
-    h1_body_cb on_body;       /* while h1_body runs */
+    struct h1_text name, value; /* of the field being read */
+    size_t head_n, head_max;    /* bytes of the head, extensions and trailers so far, and their bound */
+    size_t gap_n;               /* bytes of a chunked body since its last byte of content */
+    const char *mark;           /* end of that content, or where the bytes being fed begin */
+    int64_t left;               /* of a sized body */
+    h1_body_cb on_body;         /* while h1_body runs */
     void *ud;
     enum err err; /* of a callback */
     enum h1_phase phase;
@@ -45,7 +51,9 @@ struct h1_facts {
     struct slice host, expect;
 };
 
-/* head_n: bytes of the head that were read elsewhere already. */
+/* Puts a piece behind the others; moves them, seldom, when they have no room for it. */
+void h1_text_add(struct h1_text *t, struct arena *arena, struct slice piece);
+
 void h1_init(struct h1 *h, llhttp_type_t type, struct arena *arena, size_t head_max);
 /* Reads bytes of the head, at most to its end, where the phase becomes H1_HEAD_DONE; *used says how many.
  * ERR_BAD_REQUEST, ERR_HEAD_TOO_LARGE, ERR_HTTP_VERSION, ERR_METHOD_NOT_ALLOWED. */

@@ -35,7 +35,7 @@ void h1_request_init(struct h1_request *r, struct arena *arena, size_t head_max)
 {
     memset(&r->rq, 0, sizeof r->rq);
     h1_init(&r->h1, HTTP_REQUEST, arena, head_max);
-    r->line = SLICE_NONE;
+    r->line = (struct h1_text){NULL, 0, 0};
     r->line_done = r->expects_continue = false;
 }
 
@@ -132,7 +132,7 @@ static enum err read_line(struct h1_request *r, struct slice bytes, size_t *used
     struct h1 *h = &r->h1;
     const char *lf = memchr(bytes.p, '\n', bytes.n);
     size_t n = lf != NULL ? (size_t)(lf - bytes.p) + 1 : bytes.n, old = r->line.n, ignored;
-    char *room;
+    struct slice line;
     enum err e;
 
     *used = n;
@@ -140,23 +140,13 @@ static enum err read_line(struct h1_request *r, struct slice bytes, size_t *used
         return ERR_BAD_REQUEST; /* TLS on a plain port, for one: no need to wait for a line */
     if (n > h->head_max - old)
         return ERR_HEAD_TOO_LARGE;
-    room = arena_bytes(h->arena, n);
-    if (old > 0 && r->line.p + old != room) {
-        char *moved = arena_bytes(h->arena, old + n);
-
-        memcpy(moved, r->line.p, old);
-        r->line.p = moved;
-        room = moved + old;
-    } else if (old == 0) {
-        r->line.p = room;
-    }
-    memcpy(room, bytes.p, n);
-    r->line.n += n;
+    h1_text_add(&r->line, h->arena, (struct slice){bytes.p, n});
     if (lf == NULL)
         return ERR_OK;
     r->line_done = true;
-    e = judge_line(r, r->line);
-    return e != ERR_OK ? e : h1_head(h, r->line, &ignored);
+    line = (struct slice){r->line.p, r->line.n};
+    e = judge_line(r, line);
+    return e != ERR_OK ? e : h1_head(h, line, &ignored);
 }
 
 /* -- the whole head ------------------------------------------------------------------------------------- */

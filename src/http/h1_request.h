@@ -9,7 +9,7 @@
 struct h1_request {
     struct h1 h1;
     struct http_request rq;
-    struct slice line; /* of the request, until it is whole */
+    struct h1_text line; /* of the request, until it is whole */
     bool line_done;
     bool expects_continue;
 };

@@ -54,7 +54,7 @@ static int64_t decimal_us(struct slice text, int64_t unit_us, int64_t max_us)
     us = (int64_t)n * unit_us;
     if (fraction.p != NULL && fraction.n == 0)
         return -1;
-    for (size_t i = 0; i < fraction.n; i++) {
+    for (size_t i = 0; fraction.p != NULL && i < fraction.n; i++) {
         if (fraction.p[i] < '0' || fraction.p[i] > '9')
             return -1;
         unit_us /= 10;
