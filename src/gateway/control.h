@@ -19,15 +19,15 @@ struct control_opts {
 /* Before or after the workers. Listens at admin and metrics when the configuration has them; on failure NULL
  * and *which is the address at fault. */
 struct control *control_new(struct app *a, struct loop *l, const struct control_opts *o, const char **which);
-void control_free(struct control **c);
+void control_free(struct control **k);
 
 /* Begins the drain: /readyz fails at once; see options timeouts.drain_delay and timeouts.drain. Thread:
  * control's. */
-void control_drain(struct control *c);
+void control_drain(struct control *k);
 /* Ends everything at once (a second signal). on_drained follows when the workers have let go. Thread:
  * control's. */
-void control_cut(struct control *c);
+void control_cut(struct control *k);
 /* A worker has let go of everything. Thread: any (it posts). */
-void control_worker_drained(struct control *c, struct worker *w);
+void control_worker_drained(struct control *k, struct worker *w);
 
 #endif
