@@ -98,11 +98,11 @@ export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
 
 unit: $(UNIT_BIN)
-	$(if $(UNIT_BIN),prove -j$(JOBS) --timer $(PROVE_FLAGS) $(UNIT_BIN),@echo 'no unit tests')
+	$(if $(UNIT_BIN),$(Q)prove -j$(JOBS) --timer $(PROVE_FLAGS) $(UNIT_BIN),@echo 'no unit tests')
 
 PYTHON := $(or $(wildcard build/venv/bin/python),python3)
 integration: all
-	TIDEGATE=$(CURDIR)/$(B)/tidegate $(PYTHON) -m pytest -q -ra -p no:cacheprovider $(PYTEST_FLAGS) tests/integration
+	$(Q)TIDEGATE=$(CURDIR)/$(B)/tidegate $(PYTHON) -m pytest -q -ra -p no:cacheprovider $(PYTEST_FLAGS) tests/integration
 
 test: unit
 	@$(MAKE) --no-print-directory integration

@@ -7,7 +7,8 @@
  *         CHECK_INT(line_parse("", 0), LINE_EMPTY);
  *     }
  *
- * Why: `prove` already counts, times, parallelises and reports; all that a test needs to do is to print TAP.
+ * Why: `prove` already counts, times, parallelises and reports; all that a test needs to do is to print TAP
+ * (what went wrong goes to stderr, which `prove` lets through).
  * Usage: PROGRAM runs every test in the order of the file, PROGRAM NAME... only those, PROGRAM -l lists them.
  * A failed check is reported and the test goes on; checks return whether they held, so that a test can leave
  * (`if (!CHECK(p)) return;`). A test that checked nothing fails. Checks may run on any thread.
@@ -56,7 +57,7 @@ static inline bool tap_true(const char *file, int line, const char *what, bool h
     atomic_fetch_add(&tap_checks_n, 1);
     if (!held) {
         atomic_fetch_add(&tap_failed_n, 1);
-        printf("# %s:%d: does not hold: %s\n", file, line, what);
+        fprintf(stderr, "# %s:%d: does not hold: %s\n", file, line, what);
     }
     return held;
 }
@@ -65,7 +66,7 @@ static inline bool tap_int(const char *file, int line, const char *what, long lo
 {
     bool held = tap_true(file, line, what, got == want);
     if (!held)
-        printf("#   got %lld, want %lld\n", got, want);
+        fprintf(stderr, "#   got %lld, want %lld\n", got, want);
     return held;
 }
 
@@ -73,12 +74,12 @@ static inline bool tap_int(const char *file, int line, const char *what, long lo
 static inline void tap_print_bytes(const char *label, const void *bytes, size_t n)
 {
     const unsigned char *p = bytes;
-    printf("#   %s (%zu) ", label, n);
+    fprintf(stderr, "#   %s (%zu) ", label, n);
     if (!p)
-        printf("NULL");
+        fprintf(stderr, "NULL");
     for (size_t i = 0; p && i < n && i < 400; i++)
-        printf(p[i] >= 32 && p[i] < 127 && p[i] != '\\' ? "%c" : "\\x%02x", p[i]);
-    printf("%s\n", n > 400 ? " ..." : "");
+        fprintf(stderr, p[i] >= 32 && p[i] < 127 && p[i] != '\\' ? "%c" : "\\x%02x", p[i]);
+    fprintf(stderr, "%s\n", n > 400 ? " ..." : "");
 }
 
 static inline bool tap_mem(const char *file, int line, const char *what, const void *got, size_t got_n,
@@ -162,7 +163,7 @@ int main(int argc, char **argv)
         atomic_store(&tap_failed_n, 0);
         t->run();
         if (atomic_load(&tap_checks_n) == 0)
-            printf("# %s: checked nothing\n", t->name);
+            fprintf(stderr, "# %s: checked nothing\n", t->name);
         bool held = atomic_load(&tap_checks_n) > 0 && atomic_load(&tap_failed_n) == 0;
         broken_n += !held;
         printf("%sok %d - %s\n", held ? "" : "not ", ++done_n, t->name);
