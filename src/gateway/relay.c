@@ -44,7 +44,24 @@ static enum err fail(struct relay *r, enum outcome o)
     return ERR_CANCELLED;
 }
 
-/* The bytes of an event as the client gets them. */
+static struct slice keep(struct relay *r, struct slice bytes)
+{
+    char *copy = arena_bytes(r->opts.scratch, bytes.n);
+
+    memcpy(copy, bytes.p, bytes.n);
+    return (struct slice){copy, bytes.n};
+}
+
+/* An event that came in several reads was put together in memory of the parser, which is used again before
+ * the client's connection has sent it. */
+static struct slice as_it_came(struct relay *r, struct slice raw)
+{
+    uintptr_t at = (uintptr_t)raw.p, from = (uintptr_t)r->fed.p;
+
+    return at >= from && at - from < r->fed.n ? raw : keep(r, raw);
+}
+
+/* The bytes of an event as the client gets them: valid until the end of the turn. */
 static struct slice render(struct relay *r, const struct sse_event *ev, struct slice data)
 {
     static const char LEAD[] = "data: ", BLANK[] = "\n\n";
@@ -52,7 +69,7 @@ static struct slice render(struct relay *r, const struct sse_event *ev, struct s
     char *out, *at;
 
     if (ev->plain && data.p == ev->data.p && data.n == ev->data.n)
-        return ev->raw;
+        return as_it_came(r, ev->raw);
     for (size_t i = 0; i < data.n; i++)
         lines += data.p[i] == '\n';
     n = data.n + lines * (sizeof LEAD - 1) + sizeof BLANK - 1;
@@ -81,12 +98,8 @@ static void begin(struct relay *r)
         return;
     r->begun = true;
     r->sink->on_first(r->ud);
-    if (held.n > 0) {
-        char *copy = arena_bytes(r->opts.scratch, held.n);
-
-        memcpy(copy, held.p, held.n);
-        r->sink->on_event(r->ud, (struct slice){copy, held.n});
-    }
+    if (held.n > 0)
+        r->sink->on_event(r->ud, keep(r, held));
     buf_fini(&r->prefix);
 }
 
@@ -178,7 +191,9 @@ enum outcome relay_feed(struct relay *r, struct slice bytes, bool *payload_seen)
 
     if (r->failure != OUTCOME_OK || r->done)
         return r->failure;
+    r->fed = bytes;
     e = sse_feed(&r->sse, bytes, on_event, r);
+    r->fed = SLICE_NONE;
     if (payload_seen != NULL)
         *payload_seen = r->events_n > before;
     if (e != ERR_OK && r->failure == OUTCOME_OK)

@@ -33,6 +33,7 @@ struct relay {
     const struct relay_sink *sink;
     void *ud;
     struct sse sse;
+    struct slice fed;  /* while relay_feed runs: its bytes, which live until the end of the turn */
     struct buf prefix; /* events before the first that says something: kept, so that another endpoint can
                           still answer when this one turns out to have nothing to say */
     bool begun, finished, done, payload;
