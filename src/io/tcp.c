@@ -8,6 +8,8 @@
  * Leaving: an accepted stream always watches for the peer's end (EPOLLRDHUP), paused or not, because a client
  * that left must free its place at once. A connected stream that is paused is taken out of the set instead:
  * what the endpoint still sent before its end must be read later, and a level-triggered hang-up would spin.
+ * For the same reason a connected stream that can send no more goes on reading: an endpoint that refuses a
+ * request early answers, closes and resets what we still send.
  *
  * Ending: close drops everything; finish sends what waits, shuts down writing, then reads and drops for at
  * most LINGER_US, so that the peer can read our last bytes before a reset could overtake them (RFC 9112 9.6).
@@ -39,6 +41,7 @@ struct tcp {
     struct slice got;  /* phase one's bytes */
     enum err got_err;  /* phase one's end: ERR_EOF, ERR_RESET */
     enum err early;    /* a connect that failed at once */
+    enum err lost;     /* why output goes nowhere any more; input ends with it */
     uint32_t watching; /* events in the set; 0: not in it */
     bool accepted, connecting, lingering, finishing, write_shut, blocked;
 };
@@ -212,6 +215,22 @@ static ssize_t send_once(struct tcp *t, struct iovec *iov, size_t n, size_t tota
     return send(t->source.fd, joined, total, MSG_NOSIGNAL);
 }
 
+/* The peer takes nothing any more. A client that does has left; what an endpoint has said must still be read.
+ */
+static enum err lose_output(struct tcp *t, enum err why)
+{
+    struct stream *s = &t->stream;
+
+    if (t->accepted || t->lingering)
+        return why;
+    t->lost = why;
+    t->blocked = false;
+    chunks_fini(&s->pending);
+    s->out_head = s->out_tail = NULL;
+    s->out_n = 0;
+    return ERR_OK;
+}
+
 /* Sends until everything is out or the kernel refuses. */
 static enum err push(struct tcp *t)
 {
@@ -226,7 +245,7 @@ static enum err push(struct tcp *t)
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
-            return err_of_errno(errno);
+            return lose_output(t, err_of_errno(errno));
         t->blocked = sent < 0 || (size_t)sent < total;
         if (!t->blocked && total == waiting) {
             (void)!stream_sent(s, (size_t)sent);
@@ -274,7 +293,7 @@ static void on_writable(struct tcp *t)
     if (stream_pending(&t->stream) == 0) {
         if (t->lingering)
             shut_write(t);
-        else
+        else if (t->lost == ERR_OK)
             stream_drained(&t->stream);
     }
     if (t->source.fd >= 0)
@@ -301,8 +320,10 @@ static void gather(struct source *source, uint32_t events)
     t->got_err = ERR_OK;
     if (source->fd < 0 || t->connecting || (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0)
         return;
-    if (t->stream.paused && !t->lingering) { /* only accepted streams still watch: the client has left */
-        t->got_err = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 ? ERR_EOF : ERR_OK;
+    if (t->stream.paused && !t->lingering) { /* accepted streams are told at once that the client has left */
+        bool left = t->accepted && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+
+        t->got_err = left ? ERR_EOF : ERR_OK;
         return;
     }
     if (real(t)->quickack_off && !t->accepted)
@@ -313,7 +334,7 @@ static void gather(struct source *source, uint32_t events)
         arena_commit(&l->turn, (size_t)n);
         t->got = (struct slice){room, (size_t)n};
     } else if (n == 0) {
-        t->got_err = ERR_EOF;
+        t->got_err = t->lost != ERR_OK ? t->lost : ERR_EOF; /* the kernel tells of a reset only once */
     } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
         t->got_err = err_of_errno(errno);
     }
