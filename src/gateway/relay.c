@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Relaying one streamed answer, event by event.
  *
- * What leaves: an event that is one data line leaves as it came, byte for byte; anything else (comments
- * inside an event, several data lines, event names) leaves as plain data lines, because SDKs know nothing
- * else. Comments and blank lines never leave: the gateway sends its own.
+ * What leaves: an event that is one data line ended by two LF leaves as it came, byte for byte; anything else
+ * (comments inside an event, several data lines, event names, CR) leaves as plain data lines, because SDKs
+ * know nothing else. The CRLF of an empty line may arrive in two pieces: what has left by then must not be an
+ * end that SDKs wait on. Comments and blank lines never leave: the gateway sends its own.
  *
  * When it begins: with the first event that has text, a tool call or an end that needs none. What comes
  * before (the role, an empty delta) waits in `prefix`, so that an endpoint which then fails or says nothing
@@ -61,14 +62,22 @@ static struct slice as_it_came(struct relay *r, struct slice raw)
     return at >= from && at - from < r->fed.n ? raw : keep(r, raw);
 }
 
+static const char LEAD[] = "data: ", BLANK[] = "\n\n";
+
+/* Whether an event can leave as it came: a CR among its line ends is a byte more, or stands at the end. */
+static bool is_canonical(const struct sse_event *ev)
+{
+    return ev->plain && ev->raw.n == sizeof LEAD - 1 + ev->data.n + sizeof BLANK - 1 &&
+           ev->raw.p[ev->raw.n - 1] == '\n';
+}
+
 /* The bytes of an event as the client gets them: valid until the end of the turn. */
 static struct slice render(struct relay *r, const struct sse_event *ev, struct slice data)
 {
-    static const char LEAD[] = "data: ", BLANK[] = "\n\n";
     size_t lines = 1, n;
     char *out, *at;
 
-    if (ev->plain && data.p == ev->data.p && data.n == ev->data.n)
+    if (data.p == ev->data.p && data.n == ev->data.n && is_canonical(ev))
         return as_it_came(r, ev->raw);
     for (size_t i = 0; i < data.n; i++)
         lines += data.p[i] == '\n';
@@ -105,12 +114,16 @@ static void begin(struct relay *r)
 
 static enum err pass_on(struct relay *r, struct slice event, bool says_something)
 {
+    enum err e;
+
     if (says_something || r->prefix.n > PREFIX_MAX)
         begin(r);
-    if (!r->begun)
-        return buf_add(&r->prefix, event) == ERR_OK ? ERR_OK : fail(r, OUTCOME_OVERSIZE);
-    r->sink->on_event(r->ud, event);
-    return ERR_OK;
+    if (r->begun) {
+        r->sink->on_event(r->ud, event);
+        return ERR_OK;
+    }
+    e = buf_add(&r->prefix, event);
+    return e == ERR_OK ? ERR_OK : fail(r, outcome_of_error(e, PHASE_HEAD));
 }
 
 static enum err on_payload(struct relay *r, const struct sse_event *ev, const struct event *e)
@@ -136,7 +149,8 @@ static enum err on_usage(struct relay *r, const struct sse_event *ev, const stru
     return r->opts.include_usage ? pass_on(r, render(r, ev, ev->data), false) : ERR_OK;
 }
 
-static enum err on_end_mark(struct relay *r, const struct sse_event *ev)
+/* Servers write it with and without blanks around it; SDKs know one form. */
+static enum err on_end_mark(struct relay *r)
 {
     enum err e;
 
@@ -144,7 +158,7 @@ static enum err on_end_mark(struct relay *r, const struct sse_event *ev)
         return fail(r, r->payload ? OUTCOME_TRUNCATED : OUTCOME_EMPTY);
     if (!r->begun)
         return fail(r, OUTCOME_EMPTY);
-    e = pass_on(r, render(r, ev, ev->data), true);
+    e = pass_on(r, SLICE("data: [DONE]\n\n"), true);
     if (e != ERR_OK)
         return e;
     r->done = true;
@@ -173,7 +187,7 @@ static enum err on_event(void *ud, const struct sse_event *ev)
     case EVENT_USAGE:
         return on_usage(r, ev, &e);
     case EVENT_DONE:
-        return on_end_mark(r, ev);
+        return on_end_mark(r);
     case EVENT_ERROR:
         return on_error(r, &e);
     case EVENT_BUSY:
