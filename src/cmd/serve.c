@@ -25,6 +25,7 @@
 #include "gateway/app.h"
 #include "gateway/control.h"
 #include "gateway/worker.h"
+#include "io/outlet.h"
 #include "sim/sim.h"
 
 struct thread {
@@ -147,9 +148,9 @@ static bool open_access_log(struct server *s)
 
     s->access_fd = -1;
     if (strcmp(where, "stdout") == 0)
-        s->access_fd = STDOUT_FILENO;
-    else if (strcmp(where, "off") != 0)
-        s->access_fd = open(where, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+        s->access_fd = outlet_open(STDOUT_FILENO);
+    else if (strcmp(where, "off") != 0) /* a named pipe that nobody reads must not hold up the start */
+        s->access_fd = open(where, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
     if (s->access_fd < 0 && strcmp(where, "off") != 0) {
         fprintf(stderr, "tidegate: the access log %s cannot be opened: %s\n", where, strerror(errno));
         return false;
@@ -258,9 +259,10 @@ static bool make(struct server *s)
     enum log_level level = LOG_INFO;
     struct app_opts o = {.log = &s->log, .wall_us = clock_wall_us()};
     const char *why = "";
+    int log_fd = outlet_open(STDERR_FILENO);
 
     (void)!log_level_parse(slice_of(s->cfg->log_level), &level);
-    log_init(&s->log, STDERR_FILENO, level, isatty(STDERR_FILENO) != 0);
+    log_init(&s->log, log_fd >= 0 ? log_fd : STDERR_FILENO, level, isatty(STDERR_FILENO) != 0);
     if (!open_access_log(s) || !probe_all(s->cfg))
         return false;
     o.access_fd = s->access_fd;

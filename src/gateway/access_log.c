@@ -2,52 +2,44 @@
 /* Writing the access log.
  *
  * Lines are collected and written together, when 32 KiB have come or after FLUSH_US, so that a busy worker
- * pays a system call for many lines. A reader that blocks (a full pipe) costs lines, not requests: the
- * descriptor is written without waiting and what it refuses is counted in the next line that gets through. */
+ * pays few system calls for many lines. A reader that blocks (a full pipe) costs lines, not requests: nothing
+ * waits for it (io/outlet.h), what it does not take is tried again every FLUSH_US, and past KEEP_BYTES
+ * lines are dropped and counted in the next one that gets through. */
 #include "gateway/access_log.h"
-
-#include <errno.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "gateway/app.h"
+#include "io/outlet.h"
 
 #define FLUSH_US (200 * CLOCK_MS_US)
 #define FLUSH_BYTES (32 * 1024)
 #define KEEP_BYTES (256 * 1024)
+#define LAST_WAIT_MS 200 /* for the last lines of a program that ends */
 
 struct access_log {
     struct loop *loop;
     int fd;
     struct buf lines;
     uint64_t lost_n;
+    bool stuck; /* the last writing did not take everything */
     struct timer timer;
 };
 
-static void flush(struct access_log *a)
+static void flush(struct access_log *a, int wait_ms)
 {
-    while (a->lines.n > 0) {
-        ssize_t n = write(a->fd, a->lines.p, a->lines.n);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        buf_drop_front(&a->lines, (size_t)n);
-    }
-    if (a->lines.n == 0)
+    buf_drop_front(&a->lines, outlet_write(a->fd, buf_slice(&a->lines), wait_ms));
+    a->stuck = a->lines.n > 0;
+    if (a->stuck)
+        timer_set(&a->loop->wheel, &a->timer, a->loop->now_us + FLUSH_US);
+    else
         buf_fini(&a->lines);
 }
 
 static void on_timer(struct timer *t)
 {
-    struct access_log *a = CONTAINER_OF(t, struct access_log, timer);
-
-    flush(a);
-    if (a->lines.n > 0)
-        timer_set(&a->loop->wheel, t, a->loop->now_us + FLUSH_US);
+    flush(CONTAINER_OF(t, struct access_log, timer), 0);
 }
 
 struct access_log *access_log_new(struct loop *l, int fd)
@@ -68,7 +60,7 @@ void access_log_free(struct access_log **ap)
     *ap = NULL;
     if (a == NULL)
         return;
-    flush(a);
+    flush(a, LAST_WAIT_MS);
     timer_stop(&a->loop->wheel, &a->timer);
     buf_fini(&a->lines);
     mem_free(a);
@@ -181,8 +173,8 @@ void access_log_exchange(struct access_log *a, const struct exchange *ex)
         return;
     }
     a->lost_n = 0;
-    if (a->lines.n >= FLUSH_BYTES)
-        flush(a);
+    if (a->lines.n >= FLUSH_BYTES && !a->stuck)
+        flush(a, 0);
     else if (!timer_is_set(&a->timer))
         timer_set(&a->loop->wheel, &a->timer, a->loop->now_us + FLUSH_US);
 }

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Clients, endpoints and surroundings that mean no good, against the real program."""
+import fcntl
 import json
+import os
+import signal
+import subprocess
 import time
 
 import pytest
 
 from kit import config, http, until
-from kit.origin import STREAM_HEAD, answer, event, response
+from kit.origin import STREAM_HEAD, event
+from kit.process import PROGRAM, environment, free_port, run
 
 
 def in_pieces(peer, data, size):
@@ -21,8 +26,8 @@ DONE = b'data: [DONE]\n\n'
 
 @pytest.mark.parametrize('version', ['1.1', '1.0'])
 def test_large_events_that_come_in_pieces_arrive_as_they_were(gateway, origin, version):
-    """An event that is larger than one read is kept until it is whole; what goes to the client must not be the
-    memory in which it was kept."""
+    """An event that is larger than one read is kept until it is whole; what goes to the client must not be
+    the memory in which it was kept."""
     texts = [chr(ord('a') + i) * (20000 + 700 * i) for i in range(6)]
 
     def script(peer, request):
@@ -38,3 +43,78 @@ def test_large_events_that_come_in_pieces_arrive_as_they_were(gateway, origin, v
     chunks = [json.loads(e[6:]) for e in got.decode().split('\n\n') if e.startswith('data: {')]
     assert [c['choices'][0]['delta'].get('content') for c in chunks] == texts + ['']
     assert got.endswith(b'data: [DONE]\n\n')
+
+
+# -- surroundings --------------------------------------------------------------------------------------------
+
+
+class Unread:
+    """A gateway whose standard output and error are one full pipe that nobody reads."""
+    def __init__(self, yard, tmp_path, up):
+        self.admin = ('127.0.0.1', free_port())
+        self.at = ('127.0.0.1', free_port())
+        file = tmp_path / 'unread.yaml'
+        file.write_text(json.dumps(config.whole(
+            up, listen='%s:%d' % self.at, admin='%s:%d' % self.admin, workers=1,
+            timeouts={'drain_delay': '0s'})))
+        self.read_end, write_end = os.pipe()
+        fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
+        self.child = subprocess.Popen([PROGRAM, 'serve', file], stdin=subprocess.DEVNULL, stdout=write_end,
+                                      stderr=write_end, env=environment())
+        self.flags = lambda: fcntl.fcntl(write_end, fcntl.F_GETFL)
+        yard.closing(self)
+        until(self.listens, 'it listens')
+        self.clear()
+
+    def listens(self):
+        try:
+            return http.ask(self.at, path='/healthz').status == 200
+        except ConnectionRefusedError:
+            return False
+
+    def clear(self):
+        """Takes out what is there; returns it."""
+        os.set_blocking(self.read_end, False)  # our own end
+        got = b''
+        try:
+            while piece := os.read(self.read_end, 65536):
+                got += piece
+        except BlockingIOError:
+            pass
+        return got
+
+    def close(self):
+        self.child.kill()
+        self.child.wait()
+
+
+def test_an_access_log_that_nobody_reads_costs_lines_and_not_requests(yard, tmp_path, origin):
+    up = Unread(yard, tmp_path, origin())
+    flags = up.flags()
+    assert flags & os.O_NONBLOCK == 0
+    with http.Wire(up.at) as wire:
+        for _ in range(900):  # over 300 bytes of log each: more than the pipe and what is kept beside it
+            wire.send(http.request('GET', '/' + 'x' * 127))
+            assert wire.answer().status == 404
+    assert up.flags() == flags
+    said = b''
+
+    def has_told():
+        nonlocal said
+        http.ask(up.at, path='/healthz')
+        said += up.clear()
+        return b'"lines_lost_before":' in said
+    until(has_told, 'the loss is told')
+    for line in said.splitlines()[2:-1]:
+        assert json.loads(line)
+    up.child.send_signal(signal.SIGTERM)
+    assert up.child.wait(20) == 0  # with a full pipe again
+
+
+def test_a_named_pipe_without_reader_as_access_log_is_an_error_and_no_hang(yard, tmp_path, origin):
+    fifo = tmp_path / 'log'
+    os.mkfifo(fifo)
+    file = tmp_path / 'fifo.yaml'
+    file.write_text(json.dumps(config.whole(origin(), listen='127.0.0.1:0', access_log=str(fifo))))
+    status, _, said = run(PROGRAM, 'serve', file)
+    assert status == 1 and f'the access log {fifo} cannot be opened' in said
