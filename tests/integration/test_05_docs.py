@@ -124,8 +124,8 @@ def test_the_tables_of_architecture_name_files_that_exist():
 
 @pytest.mark.parametrize('page', READMES)
 def test_names_in_the_readme_are_real(page):
-    rows = re.findall(r'^\| (`.*)$', section(page, 'When things go wrong' if page == READMES[0] else '出问题的时候'),
-                      re.MULTILINE)
+    heading = 'When things go wrong' if page == READMES[0] else '出问题的时候'
+    rows = re.findall(r'^\| (`.*)$', section(page, heading), re.MULTILINE)
     errors, options, metrics = text('docs/errors.md'), text('docs/options.md'), text('docs/metrics.md')
     codes = [code for row in rows for code in re.findall(r'`([a-z_]+)`', row.split(' | ')[0]) if '_' in code]
     assert len(codes) > 10
