@@ -17,6 +17,7 @@
 #define JSON_POOL_BYTES (64 * 1024)
 #define PIPELINE_BYTES (64 * 1024)
 #define RECHECK_US (20 * CLOCK_MS_US)
+#define LAST_WORDS_US (200 * CLOCK_MS_US) /* how long a cut waits for clients to take what was queued */
 
 static void on_start_drain(struct message *m)
 {
@@ -159,6 +160,8 @@ void worker_cut(struct worker *w)
     timer_stop(&w->loop->wheel, &w->drain_timer);
     stop_listening(w);
     w->draining = true;
+    if (w->cut_us == 0)
+        w->cut_us = w->loop->now_us;
     LIST_EACH_SAFE (n, next, &w->exchanges)
         exchange_give_up(CONTAINER_OF(n, struct exchange, node), ERR_DRAINING);
     LIST_EACH_SAFE (n, next, &w->conns)
@@ -177,7 +180,8 @@ void worker_note_idle(struct worker *w)
 {
     if (!w->draining || w->drained || !worker_is_idle(w) || w->app->control == NULL)
         return;
-    if (w->loop->finishing_n > 0) { /* slow clients still take their last bytes */
+    if (w->loop->finishing_n > 0 && (w->cut_us == 0 || w->loop->now_us - w->cut_us < LAST_WORDS_US)) {
+        /* Slow clients still take their last bytes. */
         timer_set(&w->loop->wheel, &w->drain_timer, w->loop->now_us + RECHECK_US);
         return;
     }

@@ -33,6 +33,7 @@ struct worker {
     size_t listeners_n;
     bool draining;                            /* no new work: connections close after their response */
     bool drained;                             /* said so to the control thread */
+    int64_t cut_us;                           /* when it was cut; 0: it was not */
     struct message start_drain, cut, stopped; /* from and to the control thread */
     struct timer drain_timer;
 };

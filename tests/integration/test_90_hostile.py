@@ -4,13 +4,14 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 
 import pytest
 
 from kit import config, http, until
-from kit.origin import STREAM_HEAD, event
+from kit.origin import STREAM_HEAD, answer, event, response
 from kit.process import PROGRAM, environment, free_port, run
 
 
@@ -118,3 +119,26 @@ def test_a_named_pipe_without_reader_as_access_log_is_an_error_and_no_hang(yard,
     file.write_text(json.dumps(config.whole(origin(), listen='127.0.0.1:0', access_log=str(fifo))))
     status, _, said = run(PROGRAM, 'serve', file)
     assert status == 1 and f'the access log {fifo} cannot be opened' in said
+
+
+def slow_reader(at, data):
+    """A client that asks and takes next to nothing of the answer."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    s.connect(at)
+    s.sendall(data)
+    return s
+
+
+@pytest.mark.parametrize('signals_n', [1, 2])
+def test_a_client_that_does_not_read_cannot_keep_the_program_from_ending(gateway, origin, signals_n):
+    """Its answer is complete and waits in the gateway: after timeouts.drain, or at the second signal, it is
+    dropped."""
+    up = gateway(origin(lambda peer, request: response(answer('x' * 4000000))), limits={'answer': '8MiB'},
+                 timeouts={'drain': '1s' if signals_n == 1 else '1h'})
+    with slow_reader(up.at, http.request('POST', http.CHAT, http.chat_body('m'), {'Connection': 'close'})):
+        up.access(status=200)
+        for _ in range(signals_n):
+            up.signal(signal.SIGTERM)
+            up.wait_for('draining')
+        assert up.wait() == 0
