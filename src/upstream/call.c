@@ -24,6 +24,7 @@ struct call {
     struct stream *stream;
     struct client *client;
     size_t piece, offset; /* next byte of the body to send */
+    struct timer more; /* goes on with the body */
     int64_t last_byte_us;
     bool reused, answered, paused, over;
     struct afterwards afterwards;
@@ -46,6 +47,7 @@ static void release(struct call *c)
 {
     ASSERT(!c->over);
     c->over = true;
+    timer_stop(&c->pool->loop->wheel, &c->more);
     connect_cancel(&c->connect);
     stream_close(&c->stream);
     loop_defer(c->pool->loop, &c->afterwards, free_call);
@@ -102,6 +104,16 @@ static void send_more(struct call *c)
             c->offset = 0;
         }
     }
+    if (!all_sent(c)) /* on_drain does not come when the kernel takes it all at once: look in the next turn */
+        timer_set(&c->pool->loop->wheel, &c->more, c->pool->loop->now_us);
+}
+
+static void on_more(struct timer *t)
+{
+    struct call *c = CONTAINER_OF(t, struct call, more);
+
+    if (c->stream != NULL && stream_pending(c->stream) == 0)
+        send_more(c);
 }
 
 static void send_request(struct call *c)
@@ -223,6 +235,7 @@ struct call *call_start(struct pool *pool, const struct call_opts *opts, const s
     c->opts = *opts;
     c->cb = cb;
     c->ud = ud;
+    timer_init(&c->more, on_more);
     c->client = client_new(opts->head_max, pool->loop->budget, &CLIENT_CB, c);
     if (s != NULL) {
         c->reused = true;
