@@ -33,7 +33,7 @@ struct flight {
     const struct config_model *model;
     const struct config_alias *alias;
     enum flight_state state;
-    struct subscriber *subscriber; /* NULL: it has left, or has been told the end */
+    struct answer_log log;
     struct chat chat;
     struct buf body;
     struct slice authorization, request_id;
@@ -82,21 +82,11 @@ static void free_flight(struct afterwards *a)
     worker_note_idle(w);
 }
 
-/* Tells the subscriber how it ended. */
-static void tell_end(struct flight *f, const struct flight_end *end)
-{
-    struct subscriber *s = f->subscriber;
-
-    f->subscriber = NULL;
-    if (s != NULL)
-        s->cb->on_end(s, end);
-}
-
 static void fail(struct flight *f, enum err e)
 {
     struct flight_end end = {.err = e, .retry_after_us = -1};
 
-    tell_end(f, &end);
+    answer_log_end(&f->log, &end);
     go(f, FL_OVER);
 }
 
@@ -115,7 +105,7 @@ static void fail_with_outcome(struct flight *f)
         end.detail = SLICE_NONE; /* what a provider says about our key is for the log, not for clients */
     if (end.retry_after_us > RETRY_AFTER_MAX_US)
         end.retry_after_us = RETRY_AFTER_MAX_US;
-    tell_end(f, &end);
+    answer_log_end(&f->log, &end);
     go(f, FL_OVER);
 }
 
@@ -166,16 +156,14 @@ static void on_begin(void *ud, int64_t length)
 
     f->facts.first_us = now_us(f);
     f->state = FL_RELAY;
-    if (f->subscriber != NULL)
-        f->subscriber->cb->on_begin(f->subscriber, length);
+    answer_log_begin(&f->log, length);
 }
 
 static void on_event(void *ud, struct slice bytes)
 {
     struct flight *f = ud;
 
-    if (f->subscriber != NULL)
-        f->subscriber->cb->on_event(f->subscriber, bytes);
+    answer_log_append(&f->log, bytes);
 }
 
 static void on_done(void *ud)
@@ -184,7 +172,7 @@ static void on_done(void *ud)
     struct flight *f = ud;
 
     settle_call(f, OUTCOME_OK);
-    tell_end(f, &COMPLETE);
+    answer_log_end(&f->log, &COMPLETE);
     go(f, FL_TAIL);
 }
 
@@ -249,7 +237,7 @@ static void give_up_call(struct flight *f, enum outcome o)
 
 static void check_clocks(struct flight *f)
 {
-    bool held = f->subscriber != NULL && f->subscriber->held;
+    bool held = answer_log_is_held(&f->log);
     int64_t last = call_last_byte_us(f->call);
     enum outcome o;
 
@@ -379,7 +367,7 @@ static enum step enter_call(struct flight *f)
     start_clocks(f);
     prepare_request(&ask, &f->arena, &opts.request);
     f->call = call_start(pool, &opts, &CALL_CB, f);
-    if (f->subscriber != NULL && f->subscriber->held)
+    if (answer_log_is_held(&f->log))
         call_pause(f->call);
     return STEP_WAIT;
 }
@@ -393,7 +381,7 @@ static enum step enter_tail(struct flight *f)
 
 static enum step enter_over(struct flight *f)
 {
-    ASSERT(f->subscriber == NULL && f->call == NULL);
+    ASSERT(answer_log_is_unread(&f->log) && f->call == NULL);
     timer_stop(&f->w->loop->wheel, &f->timer);
     loop_defer(f->w->loop, &f->afterwards, free_flight);
     return STEP_WAIT;
@@ -426,8 +414,8 @@ void flight_open(struct worker *w, const struct flight_ask *ask, struct subscrib
     f->w = w;
     f->model = &w->app->cfg->models[ask->model];
     f->alias = ask->alias;
-    f->subscriber = s;
-    *s = (struct subscriber){f, cb, false};
+    answer_log_init(&f->log);
+    answer_log_subscribe(&f->log, s, f, cb);
     f->body = *ask->body;
     buf_init(ask->body, f->body.max, f->body.budget);
     f->chat = *ask->chat;
@@ -453,9 +441,9 @@ void flight_leave(struct subscriber *s)
 {
     struct flight *f = s->flight;
 
-    ASSERT(f->subscriber == s);
-    f->subscriber = NULL;
-    s->flight = NULL;
+    answer_log_leave(&f->log, s);
+    if (!answer_log_is_unread(&f->log))
+        return;
     if (f->state == FL_LINE) {
         metrics_add(f->w->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, -1);
         admission_leave(&f->seat, now_us(f), &f->w->loop->dice);

@@ -19,21 +19,11 @@
 
 #include "base/buf.h"
 #include "config/config.h"
+#include "gateway/answer_log.h"
 #include "gateway/worker.h"
 #include "llm/answer.h"
 #include "llm/chat.h"
 #include "policy/outcome.h"
-
-struct flight;
-struct subscriber;
-
-/* How a flight ended, for the subscriber's error and everybody's records. */
-struct flight_end {
-    enum err err;                     /* ERR_OK: the answer is complete */
-    int status;                       /* the endpoint's own status to pass on (client errors), or 0 */
-    struct slice detail, param, code; /* the endpoint's own words, or empty; valid during the callback */
-    int64_t retry_after_us;           /* -1: none */
-};
 
 struct flight_facts {
     int endpoint; /* of the last call, or -1 */
@@ -41,21 +31,6 @@ struct flight_facts {
     int64_t wait_us;  /* spent in the line */
     int64_t first_us; /* when the answer began, 0: it did not */
     struct usage usage;
-};
-
-struct subscriber_cb {
-    /* The answer begins: it is a success. length: bytes of a plain answer when known, else -1. */
-    void (*on_begin)(struct subscriber *s, int64_t length);
-    /* A whole event, or a piece of a plain answer; valid until the end of the turn. */
-    void (*on_event)(struct subscriber *s, struct slice bytes);
-    /* Once, and last: the subscriber is off the flight. */
-    void (*on_end)(struct subscriber *s, const struct flight_end *end);
-};
-
-struct subscriber {
-    struct flight *flight; /* NULL when off */
-    const struct subscriber_cb *cb;
-    bool held;
 };
 
 struct flight_ask {

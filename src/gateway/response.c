@@ -38,7 +38,7 @@ static size_t add_labels(struct exchange *ex, struct header *h, size_t n)
     h[n++] = (struct header){SLICE("X-Request-Id"), ex->request_id};
     if (endpoint.n > 0)
         h[n++] = (struct header){SLICE("X-Tidegate-Endpoint"), endpoint};
-    if (ex->facts.calls_n > 0) {
+    if (ex->facts.calls_n > 0 || ex->facts.wait_us > 0) {
         h[n++] = (struct header){SLICE("X-Tidegate-Attempts"), number(l, ex->facts.calls_n)};
         h[n++] = (struct header){SLICE("X-Tidegate-Wait-Ms"), number(l, ex->facts.wait_us / CLOCK_MS_US)};
     }
@@ -130,17 +130,15 @@ void response_error_event(struct exchange *ex, const struct flight_end *end)
     conn_body(ex->conn, render(ex->w->loop, end, reply_error_event));
 }
 
-void response_refusal(struct conn *c, struct rng *dice, enum err e)
+void response_refusal(struct conn *c, struct slice request_id, enum err e)
 {
     struct flight_end end = {.err = e, .retry_after_us = -1};
     struct loop *l = conn_loop(c);
-    char id[ID_BYTES + 1];
     struct header h[4];
     size_t n = 0;
 
-    id_make(dice, id);
     h[n++] = (struct header){SLICE("Content-Type"), SLICE("application/json")};
-    h[n++] = (struct header){SLICE("X-Request-Id"), arena_dup(&l->turn, slice_of(id))};
+    h[n++] = (struct header){SLICE("X-Request-Id"), request_id};
     n = add_advice(l, &end, h, n);
     conn_respond(c, response_error_status(&end), h, n, render(l, &end, reply_error_body));
 }

@@ -5,6 +5,7 @@
  * that in a steady state (both connections kept alive, a few requests before the count) every allocation is
  * the gateway's. The access log is off: its lines share one buffer that is given back with every flush.
  * docs/architecture.md, "The cost of a request", carries these numbers: change both together. */
+#include "base/mem.h"
 #include "support/story.h"
 #include "tap.h"
 
