@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures: every program that a test or module starts is stopped by its id, and has to end well. The program under
-test is named by TIDEGATE (the Makefile sets it to the flavour that was built)."""
+"""Fixtures: every program that a test or module starts is stopped by its id, and has to end well. The program
+under test is named by TIDEGATE (the Makefile sets it to the flavour that was built)."""
 import os
 
 import pytest

@@ -35,7 +35,7 @@ def ready(program):
     return program.stderr(), ('127.0.0.1', port)
 
 
-# -- starting ---------------------------------------------------------------------------------------------------
+# -- starting ------------------------------------------------------------------------------------------------
 
 
 def test_the_first_minute_without_any_configuration(yard, built_in_ports):
@@ -45,9 +45,9 @@ def test_the_first_minute_without_any_configuration(yard, built_in_ports):
     assert at[1] == 8080 and 'THE BUILT-IN SIMULATOR' in banner and 'DEEPSEEK_API_KEY' in banner
     assert 'base_url="http://127.0.0.1:8080/v1"' in banner
     command = re.search(r'try it +(curl (?:.*\\\n)*.*)', banner).group(1)
-    done = subprocess.run(['sh', '-c', command], capture_output=True, text=True, timeout=60, env=environment())
-    assert done.returncode == 0, done.stderr
-    events = [line[6:] for line in done.stdout.splitlines() if line.startswith('data: ')]
+    status, said, complaint = run('sh', '-c', command)
+    assert status == 0, complaint
+    events = [line[6:] for line in said.splitlines() if line.startswith('data: ')]
     assert len(events) > 10 and events[-1] == '[DONE]'
     assert [m['id'] for m in http.ask(at, path='/v1/models').json()['data']] == [
         'deepseek-flash', 'deepseek-chat', 'deepseek-reasoner']
@@ -83,7 +83,8 @@ def test_what_the_banner_shows_is_a_configuration(yard, simulator, built_in_port
     banner, _ = ready(program)
     text = re.search(r'as a file it would be:\n\n(.*?)\n\n', banner, re.DOTALL).group(1)
     (tmp_path / 'copied.yaml').write_text(text)
-    status, said, complaints = run(PROGRAM, 'check', tmp_path / 'copied.yaml', env=environment(OPENAI_BASE_URL=sim.v1))
+    env = environment(OPENAI_BASE_URL=sim.v1)
+    status, said, complaints = run(PROGRAM, 'check', tmp_path / 'copied.yaml', env=env)
     assert (status, complaints) == (0, '')
     assert '*' in said
 
@@ -148,7 +149,7 @@ def test_a_second_simulator_on_the_same_port_is_refused(simulator):
     assert status == 1 and 'cannot listen at %s:%d' % sim.at in complaint
 
 
-# -- the command line -------------------------------------------------------------------------------------------
+# -- the command line ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('arguments, status, stream, says', [
@@ -197,7 +198,8 @@ def test_every_mistake_is_named_with_line_and_column(tmp_path, command):
     status, said, complaints = run(PROGRAM, command, 'bad.yaml', cwd=tmp_path)
     assert (status, said) == (1, '')
     found = re.findall(r'^bad\.yaml:(\d+):(\d+): error: (.*)$', complaints, re.MULTILINE)
-    assert [(line, column) for line, column, _ in found] == [('3', '3'), ('5', '73'), ('8', '15'), ('9', '25')]
+    places = [(int(line), int(column)) for line, column, _ in found]
+    assert places == [(3, 3), (5, 73), (8, 15), (9, 25)]
     assert command == 'serve' or complaints.endswith('\n4 errors, 0 warnings\n')
     texts = [text for _, _, text in found]
     assert 'did you mean "connect"?' in texts[0] and 'NO_SUCH_VARIABLE' in texts[1]
@@ -244,7 +246,7 @@ models: [{name: m, tiers: [[{endpoint: e}]]}]
         assert status == 1 and re.search(rf':1:\d+: error: .*{complaint}', complaints), complaints
 
 
-# -- asking how it is -------------------------------------------------------------------------------------------
+# -- asking how it is ----------------------------------------------------------------------------------------
 
 
 def test_health_and_readiness(gateway, simulator):
@@ -294,18 +296,19 @@ def test_metrics_are_in_prometheus_format_and_count(gateway, simulator):
 
 
 def test_every_metric_of_the_manual_is_shown_and_no_other(gateway, simulator):
-    manual = dict(re.findall(r'^\| `(tidegate_\w+)` \| (\w+) ', (ROOT / 'docs/metrics.md').read_text(), re.MULTILINE))
+    page = (ROOT / 'docs/metrics.md').read_text()
+    manual = dict(re.findall(r'^\| `(tidegate_\w+)` \| (\w+) ', page, re.MULTILINE))
     shown = gateway(simulator()).metrics().kinds
     assert len(manual) > 10
-    beside = {'tidegate_memory_budget_used_bytes', 'tidegate_memory_budget_limit_bytes', 'tidegate_slots_used',
-              'tidegate_build_info'}
+    beside = {'tidegate_memory_budget_used_bytes', 'tidegate_memory_budget_limit_bytes',
+              'tidegate_slots_used', 'tidegate_build_info'}
     assert {k: v for k, v in shown.items() if k.startswith('tidegate_') and k not in beside} == manual
 
 
 def test_promtool_likes_the_metrics(gateway, simulator):
     if not shutil.which('promtool'):
-        pytest.skip("promtool is not installed (it is in Debian's package prometheus); the test before reads the "
-                    'format strictly by itself')
+        pytest.skip("promtool is not installed (it is in Debian's package prometheus); "
+                    'test_metrics_are_in_prometheus_format_and_count reads the format strictly by itself')
     gw = gateway(simulator())
     gw.chat()
     text = http.ask(gw.admin, path='/metrics').body
@@ -322,9 +325,9 @@ def test_the_access_line(gateway, simulator):
     assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z', full.pop('ts'))
     assert full.pop('client').startswith('127.0.0.1:')
     assert full.pop('bytes') > 300 and full.pop('duration_ms') >= full.pop('ttft_ms') >= 0
-    assert full == {'request_id': 'my-own-id-1', 'method': 'POST', 'path': '/v1/chat/completions', 'status': 200,
-                    'result': 'full', 'model': '*', 'asked': 'sim~tokens=3', 'stream': True, 'endpoint': 'up',
-                    'attempts': 1, 'wait_ms': 0, 'tokens_in': 2, 'tokens_out': 3}
+    assert full == {'request_id': 'my-own-id-1', 'method': 'POST', 'path': '/v1/chat/completions',
+                    'status': 200, 'result': 'full', 'model': '*', 'asked': 'sim~tokens=3', 'stream': True,
+                    'endpoint': 'up', 'attempts': 1, 'wait_ms': 0, 'tokens_in': 2, 'tokens_out': 3}
     failed, = gw.access(request_id='my-own-id-2')
     assert failed['result'] == 'failed' and failed['error'] == 'upstream_error' and failed['status'] == 502
     assert 'ttft_ms' not in failed
@@ -349,9 +352,10 @@ def test_an_id_on_every_answer(gateway, origin):
     gw = gateway(up)
     headers = {'x-request-id': 'abc.DEF_123-4'}
     seen = set()
-    for method, path, body in [('GET', '/healthz', None), ('GET', '/readyz', None), ('GET', '/v1/models', None),
-                               ('POST', http.CHAT, http.chat_body('m')), ('POST', http.CHAT, b'{'),
-                               ('GET', '/nothing', None), ('GET', http.CHAT, None), ('BREW', '/', None)]:
+    for method, path, body in [
+            ('GET', '/healthz', None), ('GET', '/readyz', None), ('GET', '/v1/models', None),
+            ('POST', http.CHAT, http.chat_body('m')), ('POST', http.CHAT, b'{'),
+            ('GET', '/nothing', None), ('GET', http.CHAT, None), ('BREW', '/', None)]:
         answered = http.ask(gw.at, method, path, body)
         assert re.fullmatch(r'req_[A-Za-z0-9]{20}', answered.headers['x-request-id']), answered
         seen.add(answered.headers['x-request-id'])
@@ -363,8 +367,8 @@ def test_an_id_on_every_answer(gateway, origin):
 
 @pytest.mark.parametrize('own', ['a b', 'x' * 200, 'a"b', "a';--", '<b>'])
 def test_an_id_that_could_do_harm_is_replaced(gateway, simulator, own):
-    got = http.ask(gateway(simulator()).at, path='/healthz', headers={'x-request-id': own}).headers['x-request-id']
-    assert got.startswith('req_')
+    answered = http.ask(gateway(simulator()).at, path='/healthz', headers={'x-request-id': own})
+    assert answered.headers['x-request-id'].startswith('req_')
 
 
 def test_models_with_and_without_v1(gateway, simulator):

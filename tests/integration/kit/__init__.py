@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What the integration tests are made of: programs, raw HTTP, scripted origins, the text format of metrics.
 
-Nothing here sleeps for a fixed time or measures: `until` polls for what has to become true, with a deadline that
-is only there so that a broken program fails a test instead of hanging it."""
+Nothing here sleeps for a fixed time or measures: `until` polls for what has to become true, with a deadline
+that is only there so that a broken program fails a test instead of hanging it."""
 import pathlib
 import time
 

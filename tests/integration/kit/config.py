@@ -10,7 +10,8 @@ def whole(what, **more):
     """A configuration: given whole, or every model passed through to one simulator, origin or tap (`.v1`)."""
     if isinstance(what, dict):
         return {**what, **more}
-    return {'endpoints': [endpoint('up', what.v1)], 'models': [{'name': '*', 'tiers': [[{'endpoint': 'up'}]]}], **more}
+    return {'endpoints': [endpoint('up', what.v1)],
+            'models': [{'name': '*', 'tiers': [[{'endpoint': 'up'}]]}], **more}
 
 
 def tiers(*urls, models=None, **more):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""HTTP/1.1 over bare sockets, as strict as a client can be: framing that is not exact is an error, and an answer
-that breaks off (`Broken`) is never mistaken for one that ended."""
+"""HTTP/1.1 over bare sockets, as strict as a client can be: framing that is not exact is an error, and an
+answer that breaks off (`Broken`) is never mistaken for one that ended."""
 import json
 import re
 import socket
@@ -144,7 +144,8 @@ class Wire:
         status, headers = self.head()
         while status == 100:
             status, headers = self.head()
-        return Answer(status, headers, b''.join(self.pieces(headers, method == 'HEAD' or status in (204, 304))))
+        bodiless = method == 'HEAD' or status in (204, 304)
+        return Answer(status, headers, b''.join(self.pieces(headers, bodiless)))
 
 
 def request(method, path, body=None, headers=None, host='tidegate.test'):
@@ -210,7 +211,7 @@ class Stream:
             self.raw += piece
             self.left += piece
             yield from self.split()
-        assert not self.left and not self.lines, f'the stream ends inside an event: {self.left!r} {self.lines}'
+        assert not self.left and not self.lines, f'ended inside an event: {self.left!r} {self.lines}'
 
     def split(self):
         *lines, self.left = self.left.split(b'\n')
@@ -240,7 +241,8 @@ class Stream:
         except Broken:
             assert events and events[-1] != '[DONE]', events
             *chunks, last = [json.loads(e) for e in events]
-            assert list(last) == ['error'] and set(last['error']) == {'message', 'type', 'param', 'code'}, last
+            assert list(last) == ['error'], last
+            assert set(last['error']) == {'message', 'type', 'param', 'code'}, last
             assert not any('error' in c for c in chunks)
             return chunks, last['error']
         raise AssertionError(f'the stream ended as if it were whole: {events[-2:]}')

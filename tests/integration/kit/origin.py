@@ -47,7 +47,8 @@ def response(body, status='200 OK', kind='application/json', **headers):
 
 def answer(text='It is answered.', **more):
     return {'id': 'chatcmpl-1', 'object': 'chat.completion', 'created': 1, 'model': 'origin',
-            'choices': [{'index': 0, 'message': {'role': 'assistant', 'content': text}, 'finish_reason': 'stop'}],
+            'choices': [{'index': 0, 'finish_reason': 'stop',
+                         'message': {'role': 'assistant', 'content': text}}],
             'usage': {'prompt_tokens': 1, 'completion_tokens': 1, 'total_tokens': 2}, **more}
 
 
@@ -62,8 +63,9 @@ def event(content=None, finish=None, **more):
 
 
 class Origin:
-    """Serves `script(peer, request)` for each request; what it returns, if anything, is sent. A script ends the
-    connection by closing the peer. Everything that arrives is in `seen` and, once understood, in `requests`."""
+    """Serves `script(peer, request)` for each request; what it returns, if anything, is sent. A script ends
+    the connection by closing the peer. Everything that arrives is in `seen` and, once understood, in
+    `requests`."""
     def __init__(self, script=None, tls=None):
         self.script = script or (lambda peer, request: response(answer()))
         self.tls = tls

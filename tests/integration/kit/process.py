@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Programs that a test starts. Each is stopped by its own id, and has to end well: with status 0 and without a
-word from a sanitizer."""
+"""Programs that a test starts. Each is stopped by its own id, and has to end well: with status 0 and without
+a word from a sanitizer."""
 import json
 import os
 import re
@@ -33,10 +33,11 @@ class Process:
         self.name = name
         self.out, self.err = folder / f'{name}.out', folder / f'{name}.err'
         self.may_fail = False  # a test that ends it otherwise says so
-        self.drain_delay = False  # it goes on for seconds after the first signal: a second one cuts that short
+        self.drain_delay = False  # it goes on for seconds after a signal: a second one cuts that short
         with open(self.out, 'wb') as out, open(self.err, 'wb') as err:
-            self.child = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                          env=env if env is not None else environment(), cwd=cwd or folder)
+            self.child = subprocess.Popen(
+                [str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                env=env if env is not None else environment(), cwd=cwd or folder)
 
     def stdout(self):
         return self.out.read_text(errors='replace')
@@ -50,7 +51,7 @@ class Process:
             ended = self.child.poll() is not None
             match = re.search(pattern, self.stderr())
             if match is None and ended:
-                raise AssertionError(f'{self.name} ended with {self.child.returncode}:\n{self.stderr()[-TAIL:]}')
+                raise AssertionError(f'{self.name} ended with {self.child.returncode}:\n{self.tail()}')
             return match
         return until(seen, f'{self.name} says {pattern}')
 
@@ -137,8 +138,8 @@ class Gateway(Process):
     def access(self, n=1, **like):
         """The access lines with these values, once there are at least n of them."""
         def lines():
-            found = [json.loads(line) for line in self.stdout().splitlines(keepends=True) if line.endswith('\n')]
-            found = [line for line in found if all(line.get(k) == v for k, v in like.items())]
+            whole = [line for line in self.stdout().splitlines(keepends=True) if line.endswith('\n')]
+            found = [line for line in map(json.loads, whole) if like.items() <= line.items()]
             return found if len(found) >= n else None
         return until(lines, f'{n} access lines with {like}')
 
@@ -161,7 +162,7 @@ class Gateway(Process):
 class Yard:
     """Starts programs for a test (or a module) and ends all of them."""
     def __init__(self, folder):
-        self.folder, self.programs, self.closers = folder, [], []
+        self.folder, self.programs, self.closers, self.blamed = folder, [], [], set()
 
     def add(self, program):
         self.programs.append(program)
@@ -184,12 +185,15 @@ class Yard:
         return thing
 
     def trouble(self):
-        return [line for p in self.programs for line in p.trouble()]
+        """What is wrong with the programs and has not been told before."""
+        found = [line for p in self.programs for line in p.trouble() if line not in self.blamed]
+        self.blamed.update(found)
+        return found
 
     def close(self):
         for thing in self.closers:
             thing.close()
-        found = [line for p in reversed(self.programs) for line in p.stop()]
+        found = [line for p in reversed(self.programs) for line in p.stop() if line not in self.blamed]
         for p in self.programs:
             print(p.tail())
         return found

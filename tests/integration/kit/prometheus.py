@@ -59,7 +59,7 @@ class Page:
         if what == 'TYPE':
             assert rest in KINDS, f'type: {line}'
             assert name in self.helps, f'no help before: {line}'
-            assert (rest == 'counter') == name.endswith('_total'), f'counters and only they end in _total: {line}'
+            assert (rest == 'counter') == name.endswith('_total'), f'only counters end in _total: {line}'
 
     def read_sample(self, line):
         m = SAMPLE.fullmatch(line)
