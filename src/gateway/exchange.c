@@ -387,16 +387,19 @@ static void run(struct exchange *ex)
 /* -- the connection's side
  * ----------------------------------------------------------------------------------------- */
 
+static struct slice id_new(struct worker *w, struct arena *arena)
+{
+    char *id = arena_bytes(arena, ID_BYTES + 1);
+
+    id_make(&w->loop->dice, id);
+    return (struct slice){id, ID_BYTES};
+}
+
 static struct slice choose_request_id(struct worker *w, const struct http_request *rq, struct arena *arena)
 {
     struct slice own = http_header(rq->headers, rq->headers_n, "x-request-id");
-    char *id;
 
-    if (id_is_safe(own))
-        return own;
-    id = arena_bytes(arena, ID_BYTES + 1);
-    id_make(&w->loop->dice, id);
-    return (struct slice){id, ID_BYTES};
+    return id_is_safe(own) ? own : id_new(w, arena);
 }
 
 static void *on_request(void *owner, struct conn *c, const struct http_request *rq, struct arena *arena)
@@ -447,13 +450,24 @@ static void on_complete(void *user)
     run(ex);
 }
 
+/* Whether the connection refuses the request in our name: its body broke the protocol or did not come. */
+static bool is_refusal(const struct exchange *ex, enum err why)
+{
+    return !ex->head_sent && why != ERR_CLIENT_GONE && why != ERR_MEMORY_BUDGET && err_row(why)->status != 0;
+}
+
 static void on_gone(void *user, enum err why)
 {
     struct exchange *ex = user;
 
-    (void)why;
     leave_flight(ex);
-    settle(ex, ERR_CLIENT_GONE);
+    if (is_refusal(ex, why)) {
+        ex->status = err_row(why)->status;
+        ex->w->refused = ex; /* on_refused follows at once */
+    } else if (why != ERR_MEMORY_BUDGET) {
+        why = ERR_CLIENT_GONE; /* it left, or took nothing any more */
+    }
+    settle(ex, why);
 }
 
 static void on_drain(void *user)
@@ -467,11 +481,17 @@ static void on_drain(void *user)
 static void on_refused(void *owner, struct conn *c, enum err why)
 {
     struct worker *w = owner;
+    const struct exchange *ex = w->refused; /* settled, and counted with that */
 
+    w->refused = NULL;
+    if (ex != NULL) {
+        response_refusal(c, ex->request_id, why);
+        return;
+    }
     metrics_add(w->metrics, METRIC_REQUESTS, stats_route_result(ROUTE_OTHER, RESULT_REFUSED), 1);
     metrics_add(w->metrics, METRIC_RESPONSES, stats_code(err_row(why)->status), 1);
     metrics_add(w->metrics, METRIC_ERRORS, (size_t)why, 1);
-    response_refusal(c, &w->loop->dice, why);
+    response_refusal(c, id_new(w, &w->loop->turn), why);
 }
 
 static void on_conn_closed(void *owner, struct conn *c)

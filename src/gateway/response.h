@@ -20,7 +20,8 @@ void response_error_event(struct exchange *ex, const struct flight_end *end);
 void response_comment(struct exchange *ex, struct slice text);
 /* The labels that came too late for the head, as a comment. */
 void response_late_labels(struct exchange *ex);
-/* A refusal of a request so malformed that there is no exchange. */
-void response_refusal(struct conn *c, struct rng *dice, enum err e);
+/* A refusal by the connection: of a request so malformed that there is no exchange, or whose exchange is
+ * settled because its body broke off. */
+void response_refusal(struct conn *c, struct slice request_id, enum err e);
 
 #endif

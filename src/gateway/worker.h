@@ -16,6 +16,7 @@
 struct app;
 struct access_log;
 struct verdict;
+struct exchange;
 
 struct worker {
     struct app *app;
@@ -29,6 +30,7 @@ struct worker {
     int64_t *warned_us; /* per endpoint: when its last failure was logged */
     struct list conns, exchanges;
     size_t conns_n, exchanges_n, flights_n;
+    const struct exchange *refused; /* between on_gone and on_refused of its connection */
     struct listener **listeners;
     size_t listeners_n;
     bool draining;                            /* no new work: connections close after their response */

@@ -46,6 +46,30 @@ def test_large_events_that_come_in_pieces_arrive_as_they_were(gateway, origin, v
     assert got.endswith(b'data: [DONE]\n\n')
 
 
+# -- clients -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('body, status, code', [
+    (b'Content-Length: 100\r\n\r\n{', 408, 'request_timeout'),
+    (b'Transfer-Encoding: chunked\r\n\r\nzz\r\n', 400, 'bad_request'),
+    (b'Transfer-Encoding: chunked\r\n\r\n' + b'1;' + b'x' * 70000, 431, 'head_too_large'),
+])
+def test_a_body_that_breaks_is_one_refused_request(gateway, origin, body, status, code):
+    """It is counted once, under the error that was sent and with the same request id in both places."""
+    up = gateway(origin(), timeouts={'body': '200ms'})
+    with http.Wire(up.at) as wire:
+        wire.send(b'POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n' + body)
+        got = wire.answer()
+    assert (got.status, got.error()['code']) == (status, code)
+    line, = up.access(path=http.CHAT)
+    assert (line['status'], line['result'], line['error']) == (status, 'refused', code)
+    assert line['request_id'] == got.headers['x-request-id']
+    page = up.metrics()
+    for name in ('requests', 'responses', 'errors'):
+        found = {k: v for k, v in page.samples(f'tidegate_{name}_total').items() if v}
+        assert list(found.values()) == [1], (name, found)
+
+
 # -- surroundings --------------------------------------------------------------------------------------------
 
 
