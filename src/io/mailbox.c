@@ -7,6 +7,7 @@ void mailbox_init(struct mailbox *b, void (*wake)(void *ud), void *ud)
     ASSERT(pthread_mutex_init(&b->lock, NULL) == 0);
     list_init(&b->queue);
     list_init(&b->delivering);
+    b->filled = 0;
     b->wake = wake;
     b->ud = ud;
 }
@@ -28,6 +29,7 @@ void mailbox_send(struct mailbox *b, struct message *m)
     pthread_mutex_lock(&b->lock);
     bool was_empty = list_empty(&b->queue);
     list_push_back(&b->queue, &m->node);
+    __atomic_store_n(&b->filled, 1, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&b->lock);
     /* From here on the message is the receiver's: it may be delivered and gone already. */
     if (was_empty && b->wake)
@@ -41,6 +43,7 @@ bool mailbox_withdraw(struct mailbox *b, struct message *m)
     pthread_mutex_lock(&b->lock);
     bool was_there = !list_empty(&m->node);
     list_remove(&m->node);
+    __atomic_store_n(&b->filled, !list_empty(&b->queue), __ATOMIC_RELEASE);
     pthread_mutex_unlock(&b->lock);
     return was_there;
 }
@@ -50,8 +53,11 @@ size_t mailbox_deliver(struct mailbox *b)
     struct list *node;
     size_t n = 0;
 
+    if (mailbox_is_empty(b))
+        return 0;
     pthread_mutex_lock(&b->lock);
     list_move(&b->delivering, &b->queue);
+    __atomic_store_n(&b->filled, 0, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&b->lock);
     /* One at a time from the front: a delivery may withdraw the messages behind it and free what they are in.
      * */
@@ -63,10 +69,9 @@ size_t mailbox_deliver(struct mailbox *b)
     return n;
 }
 
+/* Without the lock: a loop asks this with every turn. Whoever fills the box after this look wakes the loop.
+ */
 bool mailbox_is_empty(struct mailbox *b)
 {
-    pthread_mutex_lock(&b->lock);
-    bool empty = list_empty(&b->queue);
-    pthread_mutex_unlock(&b->lock);
-    return empty;
+    return __atomic_load_n(&b->filled, __ATOMIC_ACQUIRE) == 0;
 }

@@ -20,6 +20,7 @@ struct message {
 struct mailbox {
     pthread_mutex_t lock;
     struct list queue;      /* under lock */
+    int filled;             /* atomic: queue is not empty; written under lock */
     struct list delivering; /* receiver's thread only */
     void (*wake)(void *ud); /* called without the lock when the box became non-empty; thread-safe */
     void *ud;
