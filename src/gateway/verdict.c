@@ -76,17 +76,17 @@ enum err verdict_head(struct verdict *v, const struct http_response *rs)
     struct slice type = http_header(rs->headers, rs->headers_n, "content-type");
     struct slice coding = http_header(rs->headers, rs->headers_n, "content-encoding");
     bool events = slice_istarts(slice_trim(type), SLICE("text/event-stream"));
+    bool compressed = coding.n > 0 && !slice_ieq(coding, SLICE("identity"));
 
     v->status = rs->status;
     v->content_length = rs->content_length;
     v->retry_after_us = http_retry_after_us(rs->headers, rs->headers_n, v->opts.wall_us);
-    if (coding.n > 0 && !slice_ieq(coding, SLICE("identity"))) {
+    if (rs->status < 200 || rs->status > 299) { /* a refusal counts by its status, readable or not */
+        v->mode = VERDICT_ERROR;
+        v->body.max = compressed ? 0 : ERROR_BODY_MAX;
+    } else if (compressed) {
         v->detail = SLICE("The endpoint compressed its answer although it was asked not to.");
         return fail(v, OUTCOME_MALFORMED);
-    }
-    if (rs->status < 200 || rs->status > 299) {
-        v->mode = VERDICT_ERROR;
-        v->body.max = ERROR_BODY_MAX;
     } else if (v->opts.stream && events) {
         v->mode = VERDICT_RELAY;
     } else {
@@ -100,20 +100,26 @@ enum err verdict_head(struct verdict *v, const struct http_response *rs)
 /* -- body
  * -------------------------------------------------------------------------------------------------------- */
 
+static enum outcome unexpected_form(struct verdict *v)
+{
+    v->detail = SLICE("The endpoint answered in a form that was not asked for.");
+    return OUTCOME_MALFORMED;
+}
+
 static void begin_plain(struct verdict *v, int64_t length)
 {
     v->begun = true;
     v->sink->on_begin(v->ud, length);
 }
 
-/* The answer is larger than what is held back: what there is goes, and the rest as it comes. */
-static enum err overflow(struct verdict *v, struct slice bytes)
+/* The answer is larger than what may be held back: what there is goes, and the rest as it comes. */
+static enum err overflow(struct verdict *v, struct slice bytes, enum err why)
 {
     int64_t length = v->content_length >= 0 && v->blank_bytes == 0 ? v->content_length : -1;
     char *copy;
 
     if (v->unexpected)
-        return fail(v, OUTCOME_MALFORMED);
+        return fail(v, why == ERR_TOO_LARGE ? unexpected_form(v) : outcome_of_error(why, PHASE_BODY));
     begin_plain(v, length);
     if (v->body.n > 0) {
         copy = arena_bytes(v->opts.relay.scratch, v->body.n);
@@ -138,6 +144,8 @@ static struct slice skip_blank(struct verdict *v, struct slice bytes)
 
 static enum err plain_body(struct verdict *v, struct slice bytes, bool *payload_seen)
 {
+    enum err e;
+
     if (!v->payload)
         bytes = skip_blank(v, bytes);
     if (bytes.n == 0)
@@ -147,7 +155,8 @@ static enum err plain_body(struct verdict *v, struct slice bytes, bool *payload_
         v->sink->on_event(v->ud, bytes);
         return ERR_OK;
     }
-    return buf_add(&v->body, bytes) == ERR_OK ? ERR_OK : overflow(v, bytes);
+    e = buf_add(&v->body, bytes);
+    return e == ERR_OK ? ERR_OK : overflow(v, bytes, e);
 }
 
 static enum err relay_body(struct verdict *v, struct slice bytes, bool *payload_seen)
@@ -158,6 +167,10 @@ static enum err relay_body(struct verdict *v, struct slice bytes, bool *payload_
     if (o == OUTCOME_OK)
         return ERR_OK;
     v->detail = arena_dup(v->opts.arena, slice_of(v->relay.detail));
+    if (v->relay.failure_status != 0) { /* an error inside a success counts as the status that it names */
+        v->status = v->relay.failure_status;
+        o = outcome_of_status(v->status, v->opts.client_key);
+    }
     return fail(v, o);
 }
 
@@ -184,6 +197,12 @@ enum err verdict_body(struct verdict *v, struct slice bytes, bool *payload_seen)
  * ---------------------------------------------------------------------------------------------------------
  */
 
+static void read_words(struct verdict *v)
+{
+    v->detail =
+        answer_error_text(buf_slice(&v->body), v->opts.relay.json, v->opts.arena, &v->param, &v->code);
+}
+
 static enum outcome end_plain(struct verdict *v)
 {
     struct answer a;
@@ -193,12 +212,12 @@ static enum outcome end_plain(struct verdict *v)
         return OUTCOME_OK;
     }
     answer_body(v->opts.relay.dialect, buf_slice(&v->body), v->opts.relay.json, &a);
+    if (a.err == ERR_UPSTREAM_ERROR) /* an error object inside a success */
+        read_words(v);
     if (a.err != ERR_OK)
         return outcome_of_error(a.err, PHASE_HEAD);
-    if (v->unexpected) {
-        v->detail = SLICE("The endpoint answered in a form that was not asked for.");
-        return OUTCOME_MALFORMED;
-    }
+    if (v->unexpected)
+        return unexpected_form(v);
     v->usage = a.usage;
     begin_plain(v, (int64_t)(v->body.n - a.skip));
     v->sink->on_event(v->ud, slice_from(buf_slice(&v->body), a.skip));
@@ -208,8 +227,7 @@ static enum outcome end_plain(struct verdict *v)
 
 static enum outcome end_error(struct verdict *v)
 {
-    v->detail =
-        answer_error_text(buf_slice(&v->body), v->opts.relay.json, v->opts.arena, &v->param, &v->code);
+    read_words(v);
     return outcome_of_status(v->status, v->opts.client_key);
 }
 
