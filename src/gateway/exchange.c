@@ -8,8 +8,6 @@
  * Identify comes before the body is read: nobody without a key makes the gateway hold 48 MiB. */
 #include "gateway/exchange.h"
 
-#include <stdlib.h>
-
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/id.h"
@@ -33,8 +31,7 @@ static int64_t now_us(const struct exchange *ex)
     return ex->w->loop->now_us;
 }
 
-/* -- the end
- * ------------------------------------------------------------------------------------------------------- */
+/* -- the end -------------------------------------------------------------------------------------------- */
 
 static enum result result_of(const struct exchange *ex)
 {
@@ -80,8 +77,7 @@ static void on_logging(struct afterwards *a)
     access_log_exchange(ex->w->access, ex);
 }
 
-/* Everything that must happen exactly once for every exchange, before the connection lets go of its memory.
- */
+/* What must happen exactly once for every exchange, before the connection lets go of its memory. */
 static void settle(struct exchange *ex, enum err e)
 {
     ASSERT(ex->state != EX_SETTLED && ex->subscriber.flight == NULL);
@@ -152,8 +148,7 @@ static void fail_field(struct exchange *ex, enum err e, const char *why, const c
     exchange_fail_with(ex, &end);
 }
 
-/* -- the flight's answer
- * ------------------------------------------------------------------------------------------- */
+/* -- the flight's answer -------------------------------------------------------------------------------- */
 
 static struct exchange *of_subscriber(struct subscriber *s)
 {
@@ -227,8 +222,7 @@ static void on_timer(struct timer *t)
     timer_set(&ex->w->loop->wheel, t, ex->last_out_us + every_us);
 }
 
-/* -- the states
- * ---------------------------------------------------------------------------------------------------- */
+/* -- the states ----------------------------------------------------------------------------------------- */
 
 static enum step enter_route(struct exchange *ex)
 {
@@ -276,27 +270,6 @@ static enum step enter_read(struct exchange *ex)
     return STEP_WAIT;
 }
 
-static struct slice header(const struct exchange *ex, const char *name)
-{
-    return http_header(ex->rq->headers, ex->rq->headers_n, name);
-}
-
-/* The class of the request: the key's, or a lower one that the client asks for. False: it names none. */
-static bool choose_priority(struct exchange *ex)
-{
-    struct slice asked = header(ex, "x-tidegate-priority");
-    enum priority best = ex->key != NULL ? ex->key->priority : PRIORITY_NORMAL, p;
-
-    ex->priority = best;
-    if (asked.n == 0)
-        return true;
-    if (!config_priority_parse(asked, &p))
-        return false;
-    if (p > best)
-        ex->priority = p;
-    return true;
-}
-
 static enum step enter_understand(struct exchange *ex)
 {
     const char *why = NULL, *param = NULL;
@@ -318,54 +291,34 @@ static enum step enter_understand(struct exchange *ex)
         exchange_fail(ex, ERR_MODEL_FORBIDDEN);
         return STEP_WAIT;
     }
-    if (!choose_priority(ex)) {
-        fail_field(ex, ERR_BAD_FIELD, "x-tidegate-priority must be critical, high, normal or bulk.",
-                   "x-tidegate-priority");
+    e = wishes_read(ex->rq, ex->key, &ex->wishes, &why, &param);
+    if (e != ERR_OK) {
+        fail_field(ex, e, why, param);
         return STEP_WAIT;
     }
     ex->state = EX_JOIN;
     return STEP_MORE;
 }
 
-/* The client's own patience in seconds, as its SDK states it; 0: not stated. */
-static double client_timeout_s(const struct exchange *ex)
-{
-    struct slice v = header(ex, "x-stainless-read-timeout");
-    char text[32] = "";
-
-    if (v.n == 0 || v.n >= sizeof text)
-        return 0;
-    memcpy(text, v.p, v.n);
-    return strtod(text, NULL);
-}
-
 static enum step enter_join(struct exchange *ex)
 {
     const struct config_model *model = &config(ex)->models[ex->match.model];
-    struct slice deadline = header(ex, "x-tidegate-deadline-ms");
-    uint64_t deadline_ms = 0;
     struct flight_ask ask = {
         .model = ex->match.model,
         .alias = ex->match.alias,
         .upstream = ex->match.upstream,
-        .priority = ex->priority,
+        .priority = ex->wishes.priority,
         .chat = &ex->chat,
         .body = &ex->body,
-        .authorization = header(ex, "authorization"),
+        .authorization = http_header(ex->rq->headers, ex->rq->headers_n, "authorization"),
         .request_id = ex->request_id,
         .headers = ex->rq->headers,
         .headers_n = ex->rq->headers_n,
         .arrived_us = ex->started_us,
     };
 
-    if (deadline.n > 0 && (!slice_to_u64(deadline, UINT64_C(86400000), &deadline_ms) || deadline_ms == 0)) {
-        fail_field(ex, ERR_BAD_FIELD,
-                   "x-tidegate-deadline-ms must be a whole number of milliseconds from 1 to 86400000.",
-                   "x-tidegate-deadline-ms");
-        return STEP_WAIT;
-    }
     ask.deadline_us =
-        clocks_deadline(ex->started_us, model->deadline_us, (int64_t)deadline_ms, client_timeout_s(ex));
+        clocks_deadline(ex->started_us, model->deadline_us, ex->wishes.deadline_ms, ex->wishes.timeout_s);
     if (ex->chat.stream)
         timer_set(&ex->w->loop->wheel, &ex->timer, clock_add(now_us(ex), config(ex)->opt.hold_us));
     ex->state = EX_AWAIT;
@@ -384,8 +337,7 @@ static void run(struct exchange *ex)
         continue;
 }
 
-/* -- the connection's side
- * ----------------------------------------------------------------------------------------- */
+/* -- the connection's side ------------------------------------------------------------------------------ */
 
 static struct slice id_new(struct worker *w, struct arena *arena)
 {

@@ -14,6 +14,7 @@
 #include "gateway/flight.h"
 #include "gateway/routes.h"
 #include "gateway/stats.h"
+#include "gateway/wishes.h"
 #include "gateway/worker.h"
 
 enum exchange_state {
@@ -38,7 +39,7 @@ struct exchange {
     struct buf body;
     struct chat chat;
     struct config_match match; /* match.model -1: not known yet */
-    enum priority priority;
+    struct wishes wishes;
     int64_t started_us;
     struct subscriber subscriber; /* .flight NULL: on none */
     struct flight_facts facts;    /* of the flight, kept when it is left */

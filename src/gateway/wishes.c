@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading priority, deadline and patience. What is not understood is refused, except the patience: that
+ * header is the SDK's, and not meant for us. */
+#include "gateway/wishes.h"
+
+#include <stdlib.h>
+
+#define DEADLINE_MAX_MS UINT64_C(86400000)
+
+static struct slice header(const struct http_request *rq, const char *name)
+{
+    return http_header(rq->headers, rq->headers_n, name);
+}
+
+/* The class of the request: the key's, or a lower one that the client asks for. False: it names none. */
+static bool read_priority(struct slice asked, const struct config_key *key, enum priority *out)
+{
+    enum priority best = key != NULL ? key->priority : PRIORITY_NORMAL, p = best;
+
+    if (asked.n > 0 && !config_priority_parse(asked, &p))
+        return false;
+    *out = p > best ? p : best;
+    return true;
+}
+
+static bool read_deadline(struct slice asked, int64_t *out_ms)
+{
+    uint64_t ms = 0;
+
+    if (asked.n > 0 && (!slice_to_u64(asked, DEADLINE_MAX_MS, &ms) || ms == 0))
+        return false;
+    *out_ms = (int64_t)ms;
+    return true;
+}
+
+static double read_timeout(struct slice v)
+{
+    char text[32] = "";
+
+    if (v.n == 0 || v.n >= sizeof text)
+        return 0;
+    memcpy(text, v.p, v.n);
+    return strtod(text, NULL);
+}
+
+enum err wishes_read(const struct http_request *rq, const struct config_key *key, struct wishes *out,
+                     const char **why, const char **param)
+{
+    if (!read_priority(header(rq, "x-tidegate-priority"), key, &out->priority)) {
+        *why = "x-tidegate-priority must be critical, high, normal or bulk.";
+        *param = "x-tidegate-priority";
+        return ERR_BAD_FIELD;
+    }
+    if (!read_deadline(header(rq, "x-tidegate-deadline-ms"), &out->deadline_ms)) {
+        *why = "x-tidegate-deadline-ms must be a whole number of milliseconds from 1 to 86400000.";
+        *param = "x-tidegate-deadline-ms";
+        return ERR_BAD_FIELD;
+    }
+    out->timeout_s = read_timeout(header(rq, "x-stainless-read-timeout"));
+    return ERR_OK;
+}
