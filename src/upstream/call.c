@@ -6,7 +6,8 @@
  * cannot have answered it, and this is what every HTTP client does (RFC 9110 9.2.2 allows it when the request
  * was not processed).
  *
- * Large bodies go out in steps of SEND_STEP as the connection drains, straight from the owner's memory. */
+ * Large bodies go out in steps of SEND_STEP, straight from the owner's memory: the next step in the next turn
+ * if the kernel took the last one whole, else when the connection has drained. */
 #include "upstream/call.h"
 
 #include "base/assert.h"
@@ -24,7 +25,7 @@ struct call {
     struct stream *stream;
     struct client *client;
     size_t piece, offset; /* next byte of the body to send */
-    struct timer more; /* goes on with the body */
+    struct timer more;    /* goes on with the body */
     int64_t last_byte_us;
     bool reused, answered, paused, over;
     struct afterwards afterwards;
@@ -105,7 +106,7 @@ static void send_more(struct call *c)
         }
     }
     if (!all_sent(c)) /* on_drain does not come when the kernel takes it all at once: look in the next turn */
-        timer_set(&c->pool->loop->wheel, &c->more, c->pool->loop->now_us);
+        timer_set(&c->pool->loop->wheel, &c->more, 0); /* not at now_us: that may be a tick later */
 }
 
 static void on_more(struct timer *t)
@@ -171,8 +172,8 @@ static void on_close(void *ud, enum err why)
     struct call *c = ud;
     enum err e;
 
-    stream_close(&c->stream);
     if (c->reused && !c->answered) {
+        stream_close(&c->stream);
         c->reused = false;
         c->connect = connect_start(c->pool, on_connected, c);
         return;
