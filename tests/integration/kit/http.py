@@ -182,7 +182,7 @@ class Stream:
     def __init__(self, at, model, content='Hello', headers=None, path=CHAT, **fields):
         self.wire = Wire(at)
         self.wire.send(request('POST', path, chat_body(model, content, stream=True, **fields), headers))
-        self.comments, self.raw, self.left, self.lines = [], b'', b'', []
+        self.comments, self.came, self.left, self.lines = [], [], b'', []
         self.status = None
 
     def begin(self):
@@ -204,11 +204,15 @@ class Stream:
     def close(self):
         self.wire.close()
 
+    @property
+    def raw(self):
+        return b''.join(self.came)
+
     def __iter__(self):
         self.begin()
         assert self.answer is None, self.answer
         for piece in self.body:
-            self.raw += piece
+            self.came.append(piece)
             self.left += piece
             yield from self.split()
         assert not self.left and not self.lines, f'ended inside an event: {self.left!r} {self.lines}'
