@@ -358,7 +358,7 @@ TEST(a_head_that_comes_byte_by_byte_is_not_moved_with_every_byte)
     p.limits.head_max = 1 << 20;
     http_peer_say(&p, "GET / HTTP/1.1\r\nHost: a\r\nX: ");
     before = mem_alloc_n();
-    for (int i = 0; i < 200000; i++)
+    for (int i = 0; i < 20000; i++)
         http_peer_say(&p, "x");
     CHECK(mem_alloc_n() - before < 40);
     http_peer_say(&p, "\r\n\r\n");
@@ -369,7 +369,7 @@ TEST(a_head_that_comes_byte_by_byte_is_not_moved_with_every_byte)
     p.limits.head_max = 1 << 20;
     http_peer_say(&p, "GET /");
     before = mem_alloc_n();
-    for (int i = 0; i < 200000; i++)
+    for (int i = 0; i < 20000; i++)
         http_peer_say(&p, "x");
     CHECK(mem_alloc_n() - before < 40);
     http_peer_say(&p, " HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -455,6 +455,6 @@ TEST(extensions_zeros_and_trailers_are_bounded)
         /* Many small extensions are as bad as a long one; many small chunks are just a body. */
         CHECK_INT(frames_of("", "1;extension=0123456789\r\na\r\n", 1000, "0\r\n\r\n", step),
                   ERR_HEAD_TOO_LARGE);
-        CHECK_INT(frames_of("", "1\r\na\r\n", 10000, "0\r\n\r\n", step), ERR_OK);
+        CHECK_INT(frames_of("", "1\r\na\r\n", 2000, "0\r\n\r\n", step), ERR_OK);
     }
 }
