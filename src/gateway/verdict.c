@@ -112,6 +112,23 @@ static void begin_plain(struct verdict *v, int64_t length)
     v->sink->on_begin(v->ud, length);
 }
 
+static bool is_blank(char c)
+{
+    return c == '\n' || c == '\r' || c == ' ' || c == '\t';
+}
+
+/* A part of an answer that is too large to be checked whole: of that one at least the end is looked at. */
+static void pass_on(struct verdict *v, struct slice bytes)
+{
+    size_t n = bytes.n;
+
+    while (n > 0 && is_blank(bytes.p[n - 1]))
+        n--;
+    if (n > 0)
+        v->last = bytes.p[n - 1];
+    v->sink->on_event(v->ud, bytes);
+}
+
 /* The answer is larger than what may be held back: what there is goes, and the rest as it comes. */
 static enum err overflow(struct verdict *v, struct slice bytes, enum err why)
 {
@@ -124,10 +141,10 @@ static enum err overflow(struct verdict *v, struct slice bytes, enum err why)
     if (v->body.n > 0) {
         copy = arena_bytes(v->opts.relay.scratch, v->body.n);
         memcpy(copy, v->body.p, v->body.n);
-        v->sink->on_event(v->ud, (struct slice){copy, v->body.n});
+        pass_on(v, (struct slice){copy, v->body.n});
         buf_fini(&v->body);
     }
-    v->sink->on_event(v->ud, bytes);
+    pass_on(v, bytes);
     return ERR_OK;
 }
 
@@ -135,8 +152,7 @@ static struct slice skip_blank(struct verdict *v, struct slice bytes)
 {
     size_t i = 0;
 
-    while (i < bytes.n &&
-           (bytes.p[i] == '\n' || bytes.p[i] == '\r' || bytes.p[i] == ' ' || bytes.p[i] == '\t'))
+    while (i < bytes.n && is_blank(bytes.p[i]))
         i++;
     v->blank_bytes += i;
     return slice_from(bytes, i);
@@ -152,7 +168,7 @@ static enum err plain_body(struct verdict *v, struct slice bytes, bool *payload_
         return ERR_OK;
     v->payload = *payload_seen = true;
     if (v->begun) {
-        v->sink->on_event(v->ud, bytes);
+        pass_on(v, bytes);
         return ERR_OK;
     }
     e = buf_add(&v->body, bytes);
@@ -207,6 +223,8 @@ static enum outcome end_plain(struct verdict *v)
 {
     struct answer a;
 
+    if (v->begun && v->last != '}') /* a body until close ends like this when it is cut */
+        return OUTCOME_TRUNCATED;
     if (v->begun) {
         v->sink->on_done(v->ud);
         return OUTCOME_OK;

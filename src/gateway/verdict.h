@@ -39,6 +39,7 @@ struct verdict {
     int64_t content_length, retry_after_us;
     bool begun, done, payload, unexpected;
     uint64_t blank_bytes; /* keep-alives before a plain answer */
+    char last;            /* byte that is not blank, of a plain answer that is passed on as it comes */
     enum outcome outcome; /* once it is known; OUTCOME_N before */
     struct usage usage;
     struct slice detail, param, code; /* the endpoint's own words */

@@ -46,6 +46,23 @@ def test_large_events_that_come_in_pieces_arrive_as_they_were(gateway, origin, v
     assert got.endswith(b'data: [DONE]\n\n')
 
 
+def test_a_large_answer_until_close_that_is_cut_is_no_success(gateway, origin):
+    """Nothing in HTTP says that it is cut, and it is too large to be held back and checked whole."""
+    whole = json.dumps(answer('x' * 3000000)).encode()
+    head = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n'
+
+    def script(peer, request):
+        peer.send(head + (whole[:2500000] if 'cut' in request.json()['model'] else whole))
+        peer.close()
+
+    up = gateway(origin(script))
+    assert len(http.chat(up.at, 'whole').text()) == 3000000
+    with pytest.raises(http.Broken):
+        http.chat(up.at, 'cut')
+    line, = up.access(asked='cut')
+    assert (line['result'], line['error']) == ('failed', 'upstream_truncated')
+
+
 # -- clients -------------------------------------------------------------------------------------------------
 
 
