@@ -132,7 +132,8 @@ static bool configure(struct server *s, const char *file)
 /* -- making
  * -------------------------------------------------------------------------------------------------------- */
 
-static void raise_descriptor_limit(void)
+/* As far as the system allows; returns the limit. */
+static int64_t raise_descriptor_limit(void)
 {
     struct rlimit r;
 
@@ -140,6 +141,9 @@ static void raise_descriptor_limit(void)
         r.rlim_cur = r.rlim_max;
         setrlimit(RLIMIT_NOFILE, &r);
     }
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur == RLIM_INFINITY)
+        return 0;
+    return (int64_t)r.rlim_cur;
 }
 
 static bool open_access_log(struct server *s)
@@ -257,7 +261,7 @@ static bool make_control(struct server *s)
 static bool make(struct server *s)
 {
     enum log_level level = LOG_INFO;
-    struct app_opts o = {.log = &s->log, .wall_us = clock_wall_us()};
+    struct app_opts o = {.log = &s->log, .wall_us = clock_wall_us(), .files_max = raise_descriptor_limit()};
     const char *why = "";
     int log_fd = outlet_open(STDERR_FILENO);
 
@@ -333,7 +337,6 @@ int serve_main(int argc, char **argv)
     sigaddset(&stop, SIGINT);
     sigaddset(&stop, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &stop, NULL);
-    raise_descriptor_limit();
     fine = configure(&s, argc == 2 ? argv[1] : NULL) && make(&s) && run(&s);
     unmake(&s);
     return fine ? 0 : 1;

@@ -8,6 +8,7 @@
 #include "gateway/worker.h"
 #include "shared/admission.h"
 
+#define FILES_RESERVED 64 /* listeners, loops, logs, scrapers */
 #define PENDING_SLACK \
     (256 * 1024) /* heads, comments and one read of an endpoint on top of the largest event */
 
@@ -55,6 +56,16 @@ static void free_tls(struct app *a)
     mem_free(a->tls);
 }
 
+/* Every client in work needs a second descriptor, for its endpoint. */
+static int64_t conns_max(const struct config *cfg, int64_t files_max)
+{
+    int64_t most = (files_max - FILES_RESERVED) / 2;
+
+    if (files_max == 0 || most >= cfg->opt.conns_max)
+        return cfg->opt.conns_max;
+    return most > 1 ? most : 1;
+}
+
 struct app *app_new(struct config *cfg, const struct app_opts *opts, const char **why)
 {
     struct app *a = MEM_NEW(struct app);
@@ -65,6 +76,12 @@ struct app *app_new(struct config *cfg, const struct app_opts *opts, const char 
     a->access_fd = opts->access_fd;
     a->seed = opts->seed;
     a->started_wall_us = opts->wall_us;
+    a->conns_max = conns_max(cfg, opts->files_max);
+    if (a->conns_max < cfg->opt.conns_max)
+        LOG_WRN(a->log,
+                "the limit of %lld open files leaves room for %lld client connections, not for the %lld of "
+                "limits.connections",
+                (long long)opts->files_max, (long long)a->conns_max, (long long)cfg->opt.conns_max);
     budget_init(&a->budget, (uint64_t)cfg->opt.memory_max);
     stats_init(&a->stats, cfg);
     a->control_metrics = metrics_new(&a->stats.layout);
@@ -107,4 +124,17 @@ size_t app_metrics(const struct app *a, struct metrics **out)
 bool app_is_draining(const struct app *a)
 {
     return __atomic_load_n(&a->draining, __ATOMIC_ACQUIRE) != 0;
+}
+
+bool app_conn_enter(struct app *a)
+{
+    if (__atomic_add_fetch(&a->conns_n, 1, __ATOMIC_RELAXED) <= a->conns_max)
+        return true;
+    app_conn_leave(a);
+    return false;
+}
+
+void app_conn_leave(struct app *a)
+{
+    __atomic_sub_fetch(&a->conns_n, 1, __ATOMIC_RELAXED);
 }

@@ -28,7 +28,9 @@ struct app {
     size_t workers_n;
     struct control *control;
     int64_t started_wall_us;
-    int draining; /* atomic: /readyz fails */
+    int draining;    /* atomic: /readyz fails */
+    int64_t conns_n; /* atomic: client connections of all workers */
+    int64_t conns_max;
     struct metrics *control_metrics;
 };
 
@@ -37,6 +39,7 @@ struct app_opts {
     int access_fd;
     uint64_t seed;
     int64_t wall_us;
+    int64_t files_max; /* descriptors that the process may have; 0: no matter */
 };
 
 /* Takes a reference to the configuration. On failure NULL, and *why names what is wrong. */
@@ -48,5 +51,9 @@ size_t app_pending_max(const struct config *cfg);
 /* Every metrics block: workers, then control. Returns how many; `out` has room for workers_n + 1. */
 size_t app_metrics(const struct app *a, struct metrics **out);
 bool app_is_draining(const struct app *a);
+/* A client's connection comes; false: there are limits.connections of them, or so many that no descriptors
+ * would be left for endpoints. Thread: any. */
+bool app_conn_enter(struct app *a);
+void app_conn_leave(struct app *a);
 
 #endif

@@ -17,13 +17,15 @@
 #include "shared/admission.h"
 
 #define METRICS_BYTES_MAX (16 * 1024 * 1024)
+#define CONNS_MAX 64 /* scrapers and operators are few; who holds more than that is neither */
 
 struct control {
     struct app *app;
     struct loop *loop;
     struct control_opts opts;
     struct conn_limits limits;
-    struct list conns;
+    struct list conns; /* oldest first */
+    size_t conns_n;
     struct listener *admin, *metrics;
     size_t drained_n;
     bool draining, cutting, done;
@@ -134,14 +136,28 @@ static void on_refused(void *owner, struct conn *c, enum err why)
     respond_error(c, why);
 }
 
-static const struct conn_handler HANDLER = {.on_request = on_request, .on_refused = on_refused};
+static void on_conn_closed(void *owner, struct conn *c)
+{
+    struct control *k = owner;
 
+    (void)c;
+    k->conns_n--;
+}
+
+static const struct conn_handler HANDLER = {
+    .on_request = on_request, .on_refused = on_refused, .on_conn_closed = on_conn_closed};
+
+/* At the bound the oldest connection makes room, so that nobody can keep the scrapers out. */
 static void on_accept(void *ud, struct stream *s, const struct addr *peer)
 {
     struct control *k = ud;
-    struct conn *c = conn_new(s, peer, &k->limits, &HANDLER, k);
+    struct conn *c;
 
+    if (k->conns_n == CONNS_MAX)
+        conn_close(conn_of_node(k->conns.next));
+    c = conn_new(s, peer, &k->limits, &HANDLER, k);
     list_push_back(&k->conns, conn_node(c));
+    k->conns_n++;
 }
 
 /* -- draining

@@ -452,6 +452,7 @@ static void on_conn_closed(void *owner, struct conn *c)
 
     (void)c;
     w->conns_n--;
+    app_conn_leave(w->app);
     metrics_add(w->metrics, METRIC_CONNS, 0, -1);
     worker_note_idle(w);
 }

@@ -114,10 +114,9 @@ void worker_free(struct worker **wp)
 static void on_accept(void *ud, struct stream *s, const struct addr *peer)
 {
     struct worker *w = ud;
-    const struct config *cfg = w->app->cfg;
     struct conn *c;
 
-    if (w->conns_n >= (size_t)(cfg->opt.conns_max + cfg->workers - 1) / (size_t)cfg->workers) {
+    if (!app_conn_enter(w->app)) {
         stream_close(&s);
         return;
     }

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -85,6 +86,30 @@ def test_a_body_that_breaks_is_one_refused_request(gateway, origin, body, status
     for name in ('requests', 'responses', 'errors'):
         found = {k: v for k, v in page.samples(f'tidegate_{name}_total').items() if v}
         assert list(found.values()) == [1], (name, found)
+
+
+def is_open(s):
+    """Whether the other side, which says nothing by itself, has not closed it."""
+    return not select.select([s], [], [], 0)[0]
+
+
+def test_the_limit_of_connections_is_that_of_the_process(gateway, origin):
+    up = gateway(origin(), workers=3, limits={'connections': 10})
+    held = [socket.create_connection(up.at) for _ in range(30)]
+    until(lambda: sum(map(is_open, held)) == 10, 'ten of them are left')
+    for s in held:
+        s.close()
+    until(lambda: up.metrics().value('tidegate_connections') == 0, 'they are gone')
+    assert up.chat('m').status == 200
+
+
+def test_many_connections_to_the_admin_address_lock_nobody_out(gateway, origin):
+    up = gateway(origin())
+    held = [socket.create_connection(up.admin) for _ in range(200)]
+    assert http.ask(up.admin, path='/healthz').status == 200
+    until(lambda: sum(map(is_open, held)) < 64, 'the oldest were closed')
+    for s in held:
+        s.close()
 
 
 # -- surroundings --------------------------------------------------------------------------------------------
@@ -183,3 +208,27 @@ def test_a_client_that_does_not_read_cannot_keep_the_program_from_ending(gateway
             up.signal(signal.SIGTERM)
             up.wait_for('draining')
         assert up.wait() == 0
+
+
+def test_clients_cannot_take_the_descriptors_that_endpoints_need(yard, tmp_path, origin):
+    at, file = ('127.0.0.1', free_port()), tmp_path / 'few.yaml'
+    file.write_text(json.dumps(config.whole(origin(), listen='%s:%d' % at, workers=2,
+                                            timeouts={'drain_delay': '0s'})))
+    program = yard.program('sh', '-c', f'ulimit -n 120; exec "{PROGRAM}" serve "{file}"')
+    program.wait_for('limit of 120 open files leaves room for 28 client connections')
+    program.wait_for('is ready')
+    held = [http.Wire(at) for _ in range(100)]
+    until(lambda: sum(is_open(w.socket) for w in held) == 28, 'the others were refused')
+    for wire in filter(lambda w: is_open(w.socket), held):
+        wire.socket.settimeout(20)
+        wire.send(http.request('POST', http.CHAT, http.chat_body('m')))
+        assert wire.answer().status == 200
+    for wire in held:
+        wire.close()
+
+    def comes_in():
+        try:
+            return http.chat(at, 'm').status == 200
+        except (http.Broken, OSError):
+            return False
+    until(comes_in, 'others come in again')
