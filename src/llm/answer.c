@@ -281,12 +281,17 @@ static struct slice shown(struct slice text, struct arena *arena)
     return n > 0 ? arena_dup(arena, (struct slice){out, n}) : SLICE_NONE;
 }
 
-/* Codes are strings at OpenAI and numbers at others. */
-static struct slice shown_code(struct json_value code, struct arena *arena)
+/* Codes are strings at OpenAI. The number of others only repeats the status: what went wrong then stands in
+ * `type` (llama.cpp: exceed_context_size_error). */
+static struct slice shown_code(const struct failure *f, struct arena *arena)
 {
-    if (json_is_number(code))
-        return arena_printf(arena, "%lld", (long long)json_int(code, 0));
-    return shown(json_string(code), arena);
+    struct slice type = json_string(f->type);
+
+    if (!json_is_number(f->code))
+        return shown(json_string(f->code), arena);
+    if (type.n > 0)
+        return shown(type, arena);
+    return arena_printf(arena, "%lld", (long long)json_int(f->code, 0));
 }
 
 struct slice answer_error_text(struct slice body, struct json_pool *pool, struct arena *arena,
@@ -302,7 +307,7 @@ struct slice answer_error_text(struct slice body, struct json_pool *pool, struct
     f = failure_read(json_root(doc));
     text = shown(f.message, arena);
     *param = shown(json_string(f.param), arena);
-    *code = shown_code(f.code, arena);
+    *code = shown_code(&f, arena);
     json_free(&doc);
     return text;
 }

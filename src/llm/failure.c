@@ -7,6 +7,7 @@
  * | Google's OpenAI route    | [{"error":{"code":429,"message","status":"RESOURCE_EXHAUSTED"}}] |
  * | vLLM                     | {"object":"error","message","type","param","code":400}          |
  * | Alibaba                  | {"code":"Throttling","message"}                                 |
+ * | llama.cpp                | {"error":{"code":400,"message","type":"exceed_context_size_error"}} |
  * | FastAPI                  | {"detail":"text"} or {"detail":[{"msg"}]}                       |
  * | SiliconFlow              | "text"                                                          | */
 #include "llm/failure.h"
@@ -51,6 +52,7 @@ struct failure failure_read(struct json_value root)
         f.message = json_string(error);
     if (f.message.n == 0)
         f.message = json_string(json_get(json_at(json_get(from, "detail"), 0), "msg"));
+    f.type = json_get(from, "type");
     f.code = json_get(from, "code");
     f.status = json_get(from, "status");
     f.param = json_get(from, "param");

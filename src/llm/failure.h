@@ -7,7 +7,7 @@
 
 struct failure { /* borrowed from the document; absent what is not said */
     struct slice message;
-    struct json_value code, status, param;
+    struct json_value type, code, status, param;
 };
 
 /* Whether an `error` member means one: an object, a non-empty string or list, true, a number other than 0. */

@@ -2,6 +2,9 @@
 /* Writes what the gateway itself says to clients, in the shape that OpenAI's SDKs unwrap. */
 #include "llm/reply.h"
 
+#include <ctype.h>
+#include <string.h>
+
 /* The row to show: a code that is only for our own use has no words for clients, and that it got here is
  * our fault. */
 static const struct err_row *row_shown(enum err e)
@@ -11,8 +14,16 @@ static const struct err_row *row_shown(enum err e)
     return row->status != 0 ? row : err_row(ERR_INTERNAL);
 }
 
-/* One JSON string of two sentences: the closing quote of the first and the opening one of the second
- * become the space between them. */
+/* Providers' words often lack their full stop. */
+static bool is_open(struct slice text)
+{
+    unsigned char last = text.n > 0 ? (unsigned char)text.p[text.n - 1] : '.';
+
+    return isalnum(last) || strchr(")]}'\"`", last) != NULL;
+}
+
+/* One JSON string of two sentences: the closing quote of the first becomes its full stop or goes, the opening
+ * one of the second becomes the space between them. */
 static enum err add_message(struct buf *out, struct slice text, struct slice advice)
 {
     enum err e = buf_add_json_string(out, text);
@@ -20,7 +31,11 @@ static enum err add_message(struct buf *out, struct slice text, struct slice adv
 
     if (e != ERR_OK || advice.n == 0)
         return e;
-    joint = --out->n;
+    if (is_open(text))
+        out->p[out->n - 1] = '.';
+    else
+        out->n--;
+    joint = out->n;
     e = buf_add_json_string(out, advice);
     if (e == ERR_OK)
         out->p[joint] = ' ';

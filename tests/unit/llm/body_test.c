@@ -135,6 +135,11 @@ TEST(finds_the_words_in_every_form)
                 "messages", "400");
     check_words("\n\n{\"error\":\"model 'x' not found\"}", "model 'x' not found", NULL, NULL);
     check_words("{\"object\":\"error\",\"message\":\"bad\",\"param\":\"n\",\"code\":400}", "bad", "n", "400");
+    check_words("{\"error\":{\"code\":400,\"message\":\"too long\",\"type\":\"exceed_context_size_error\","
+                "\"n_prompt_tokens\":7017,\"n_ctx\":512}}",
+                "too long", NULL, "exceed_context_size_error");
+    check_words("{\"error\":{\"code\":\"x\",\"message\":\"m\",\"type\":\"t\"}}", "m", NULL, "x");
+    check_words("{\"error\":{\"code\":null,\"message\":\"m\",\"type\":\"t\"}}", "m", NULL, NULL);
     check_words("{\"code\":\"InvalidApiKey\",\"message\":\"Invalid API-key\"}", "Invalid API-key", NULL,
                 "InvalidApiKey");
     check_words("[{\"error\":{\"code\":429,\"message\":\"quota\",\"status\":\"RESOURCE_EXHAUSTED\"}}]",

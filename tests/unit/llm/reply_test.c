@@ -70,6 +70,28 @@ TEST(detail_param_and_code_replace_the_rows)
     buf_fini(&out);
 }
 
+TEST(words_without_a_full_stop_get_one)
+{
+    static const char *const cases[][2] = {
+        {"no room", "no room. "},  {"no \"room\"", "no \"room\". "},
+        {"no room!", "no room! "}, {"no room (7)", "no room (7). "},
+        {"no room.", "no room. "}, {"\345\217\257\343\200\202", "\345\217\257\343\200\202 "},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct reply_error r = {.err = ERR_BAD_FIELD, .detail = slice_of(cases[i][0])};
+        struct json_doc *doc;
+        struct buf out;
+
+        buf_init(&out, 4096, NULL);
+        CHECK_INT(reply_error_body(&out, &r), ERR_OK);
+        CHECK(slice_starts(json_string(json_get(parse_back(buf_slice(&out), &doc), "message")),
+                           slice_of(cases[i][1])));
+        json_free(&doc);
+        buf_fini(&out);
+    }
+}
+
 TEST(a_code_of_our_own_is_shown_as_our_failure)
 {
     struct reply_error r = {.err = ERR_TIMEOUT};
