@@ -2,19 +2,21 @@
 /* One attempt at one endpoint.
  *
  * A connection that rested may have been closed by the endpoint while our request was on its way. If it ends
- * without a single byte of a response, the request is sent once more on a fresh connection: the endpoint
- * cannot have answered it, and this is what every HTTP client does (RFC 9110 9.2.2 allows it when the request
- * was not processed).
+ * at once, without a single byte of a response, the request is sent once more on a fresh connection: the
+ * endpoint has not looked at it (RFC 9110 9.2.2 allows it then). Later than REPLAY_US it may well have, and
+ * died of it: sending it again is then the flight's decision, which counts its attempts.
  *
  * Large bodies go out in steps of SEND_STEP, straight from the owner's memory: the next step in the next turn
  * if the kernel took the last one whole, else when the connection has drained. */
 #include "upstream/call.h"
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "upstream/connect.h"
 
 #define SEND_STEP (64 * 1024)
+#define REPLAY_US CLOCK_SECOND_US /* a round trip, generously */
 
 struct call {
     struct pool *pool;
@@ -167,12 +169,18 @@ static void on_drain(void *ud)
     send_more(c);
 }
 
+/* Whether the connection had ended before our request reached it. */
+static bool was_stale(const struct call *c)
+{
+    return c->reused && !c->answered && c->pool->loop->now_us - c->last_byte_us < REPLAY_US;
+}
+
 static void on_close(void *ud, enum err why)
 {
     struct call *c = ud;
     enum err e;
 
-    if (c->reused && !c->answered) {
+    if (was_stale(c)) {
         stream_close(&c->stream);
         c->reused = false;
         c->connect = connect_start(c->pool, on_connected, c);

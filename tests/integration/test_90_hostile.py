@@ -64,6 +64,25 @@ def test_a_large_answer_until_close_that_is_cut_is_no_success(gateway, origin):
     assert (line['result'], line['error']) == ('failed', 'upstream_truncated')
 
 
+def test_a_request_that_an_endpoint_died_of_is_not_sent_again_in_secret(gateway, origin):
+    """On a connection that was used before. Only one that ends at once can have been closed before the
+    request came; every other sending is an attempt, and is said to be one."""
+    def script(peer, request):
+        if request.json()['model'] == 'poison':
+            time.sleep(1.5)
+            peer.close()
+            return None
+        return response(answer())
+
+    end = origin(script)
+    up = gateway(end, workers=1)
+    assert up.chat('food').status == 200
+    got = up.chat('poison')
+    assert (got.status, got.error()['code']) == (502, 'upstream_reset')
+    assert got.headers['x-tidegate-attempts'] == '1'
+    assert [r.json()['model'] for r in end.requests] == ['food', 'poison']
+
+
 # -- clients -------------------------------------------------------------------------------------------------
 
 
