@@ -67,7 +67,8 @@ def test_pipelined_requests_are_answered_in_order(wire):
 def test_pipelined_behind_a_request_that_is_refused(wire, up):
     """Of a request whose framing is in doubt and of all behind it nothing is done."""
     before = len(up.seen)
-    wire.send(b'POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\nabc' + chat('smuggled'))
+    doubtful = b'POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\nabc'
+    wire.send(doubtful + chat('smuggled'))
     refusal = wire.answer()
     assert refusal.status == 400 and refusal.headers['connection'] == 'close'
     assert wire.rest() == b'' and len(up.seen) == before
@@ -225,7 +226,8 @@ def test_every_refusal_is_documented():
 def goldens():
     """The cases of tests/golden/http/refused.md, aimed at the chat route: (name, bytes, refusal)."""
     text = (ROOT / 'tests/golden/http/refused.md').read_text()
-    found = re.findall(r'^## (.*?)\n\n```in\n(.*?)\n```\n\n```log\n(.*?)\n```', text, re.MULTILINE | re.DOTALL)
+    case = r'^## (.*?)\n\n```in\n(.*?)\n```\n\n```log\n(.*?)\n```'
+    found = re.findall(case, text, re.MULTILINE | re.DOTALL)
     assert len(found) == len(re.findall('^## ', text, re.MULTILINE)) > 90
     letters = {'r': '\r', 'n': '\n', 't': '\t', '0': '\0', '\\': '\\'}
     for name, source, log in found:
@@ -323,7 +325,7 @@ def test_connections_are_bounded_and_come_back(gateway, up):
 
 
 def test_the_memory_budget_refuses_new_work_only(gateway, simulator):
-    """Bodies under way fill the budget: what comes then gets 503; what was there is served; all is given back."""
+    """Bodies under way fill the budget: what comes then gets 503; what was there is served."""
     gw = gateway(simulator(), limits={'memory': '1MiB', 'body': '1MiB'}, workers=1)
     part = json.dumps(http.chat_body('sim~tokens=2', 'x' * 600_000)).encode()
     first, second = http.Wire(gw.at), http.Wire(gw.at)
