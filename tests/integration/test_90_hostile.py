@@ -83,6 +83,15 @@ def test_a_request_that_an_endpoint_died_of_is_not_sent_again_in_secret(gateway,
     assert [r.json()['model'] for r in end.requests] == ['food', 'poison']
 
 
+@pytest.mark.parametrize('limit, status', [('64KiB', 502), ('256KiB', 200)])
+def test_the_head_of_an_endpoints_answer_is_bounded(gateway, origin, limit, status):
+    up = gateway(origin(lambda peer, request: response(answer(), x_much='x' * 100000)), limits={'head': limit})
+    got = up.chat('m')
+    assert got.status == status
+    if status == 502:
+        assert got.error()['code'] == 'upstream_too_large' and 'limits.head' in got.error()['message']
+
+
 # -- clients -------------------------------------------------------------------------------------------------
 
 
