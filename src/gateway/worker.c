@@ -161,10 +161,10 @@ void worker_cut(struct worker *w)
     w->draining = true;
     if (w->cut_us == 0)
         w->cut_us = w->loop->now_us;
+    LIST_EACH_SAFE (n, next, &w->conns)
+        conn_drain(conn_of_node(n)); /* first: a connection that knows it ends lets its last words out */
     LIST_EACH_SAFE (n, next, &w->exchanges)
         exchange_give_up(CONTAINER_OF(n, struct exchange, node), ERR_DRAINING);
-    LIST_EACH_SAFE (n, next, &w->conns)
-        conn_drain(conn_of_node(n));
     while (!list_empty(&w->conns))
         conn_close(conn_of_node(w->conns.next));
     worker_note_idle(w);
