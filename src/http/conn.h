@@ -68,6 +68,8 @@ void conn_end(struct conn *c);
 /* The response cannot be completed: sends what is queued and closes without an end mark, so that no client
  * takes it for whole (HTTP/1.0 clients of a stream have no such mark: what was sent must say it). */
 void conn_abort(struct conn *c);
+/* The same for a body that cannot say it: what is queued is dropped and the client sees a reset. */
+void conn_reset(struct conn *c);
 /* head + body + end in one. */
 void conn_respond(struct conn *c, int status, const struct header *headers, size_t headers_n,
                   struct slice body);

@@ -185,6 +185,16 @@ void conn_abort(struct conn *c)
     conn_over(c, rq->head_sent); /* what was queued may say why */
 }
 
+void conn_reset(struct conn *c)
+{
+    struct request *rq = c->request;
+
+    ASSERT(!c->over && rq != NULL && !rq->ended);
+    rq->owned = false;
+    stream_reset(&c->stream);
+    conn_over(c, false);
+}
+
 void conn_respond(struct conn *c, int status, const struct header *headers, size_t headers_n,
                   struct slice body)
 {

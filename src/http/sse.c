@@ -171,7 +171,8 @@ static enum err show(struct sse *s, struct slice raw, sse_cb cb, void *ud)
     }
     s->kept.n = 0; /* its bytes stay where they are until something else is kept */
     if (ev.data.p == NULL && ev.event.p == NULL && ev.id.p == NULL) {
-        s->comment_bytes += raw.n;
+        /* The LF of a last CRLF may come later and is then dropped: it never counts. */
+        s->comment_bytes += raw.n - slice_ends(raw, SLICE("\r\n"));
         return ERR_OK;
     }
     return cb(ud, &ev);
