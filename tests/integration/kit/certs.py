@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""Certificate authorities and servers' certificates, made on the spot with openssl's command line."""
+import ssl
+
+from .process import run
+
+KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
+
+
+class Authority:
+    """A private certificate authority in a folder; `file` is what endpoints trust as ca_file."""
+    def __init__(self, folder, name='ca'):
+        self.folder, self.name = folder, name
+        self.file, self.key = folder / f'{name}.pem', folder / f'{name}.key'
+        self.made_n = 0
+        self.openssl('req', '-x509', *KEY, '-keyout', self.key, '-out', self.file, '-days', '2',
+                     '-subj', f'/CN={name}', '-addext', 'basicConstraints=critical,CA:TRUE')
+
+    def openssl(self, *arguments):
+        status, _, complaint = run('openssl', *arguments, cwd=self.folder)
+        assert status == 0, complaint
+
+    def server(self, names='IP:127.0.0.1,DNS:localhost', days=2):
+        """A server's TLS side with a certificate for these names; with days=-1 one that is over."""
+        self.made_n += 1
+        at = self.folder / f'{self.name}-server{self.made_n}'
+        request, key, cert, more = (at.with_suffix(s) for s in ('.csr', '.key', '.pem', '.ext'))
+        more.write_text(f'subjectAltName={names}\nbasicConstraints=CA:FALSE\n')
+        self.openssl('req', '-new', *KEY, '-keyout', key, '-out', request, '-subj', '/CN=server')
+        self.openssl('x509', '-req', '-in', request, '-CA', self.file, '-CAkey', self.key, '-CAcreateserial',
+                     '-days', str(days), '-extfile', more, '-out', cert)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(cert, key)
+        return tls
