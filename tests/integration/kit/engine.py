@@ -7,8 +7,8 @@ import pytest
 
 from . import LIMIT, ROOT, http, until
 from .http import Broken
-from .origin import Peer
 from .process import Process, environment, free_port
+from .tape import Tape
 
 KEY = 'sk-of-the-engine'
 FOLDER = ROOT / 'build/engine'
@@ -53,15 +53,6 @@ class Engine(Process):
         found = [line.split()[1] for line in page.body.decode().splitlines()
                  if line.startswith('llamacpp:requests_processing ')]
         return int(found[0])
-
-
-class Tape(Peer):
-    """Recorded bytes, read as if they came from a connection."""
-    def __init__(self, data):
-        self.kept = self.read = data
-
-    def more(self):
-        return False
 
 
 def calls(tap):
