@@ -28,7 +28,7 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -W
         -Wpointer-arith -Wwrite-strings $(if $(WERROR),-Werror)
 SAN_address := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 SAN_thread := -fsanitize=thread -fno-omit-frame-pointer
-CFLAGS ?= -O2 -g
+CFLAGS ?= $(if $(SAN),-O1,-O2) -g
 override CFLAGS += -std=gnu11 -pthread $(WARN) $(SAN_$(SAN))
 CPPFLAGS += -D_GNU_SOURCE= -Isrc -Itests -I$(B) $(LIB_CFLAGS)
 LDFLAGS += -pthread -Wl,--as-needed $(SAN_$(SAN))
