@@ -114,9 +114,12 @@ void exchange_fail_with(struct exchange *ex, const struct flight_end *end)
         response_error(ex, end);
         return;
     }
-    if (ex->chat.stream)
+    if (ex->chat.stream) {
         response_error_event(ex, end);
-    conn_abort(ex->conn);
+        conn_abort(ex->conn);
+    } else {
+        conn_reset(ex->conn);
+    }
 }
 
 void exchange_fail(struct exchange *ex, enum err e)
@@ -312,6 +315,7 @@ static enum step enter_join(struct exchange *ex)
         .body = &ex->body,
         .authorization = http_header(ex->rq->headers, ex->rq->headers_n, "authorization"),
         .request_id = ex->request_id,
+        .hops = ex->wishes.hops,
         .headers = ex->rq->headers,
         .headers_n = ex->rq->headers_n,
         .arrived_us = ex->started_us,

@@ -95,6 +95,13 @@ void stream_close(struct stream **sp)
     s->ops->close(s, false);
 }
 
+void stream_reset(struct stream **sp)
+{
+    if (*sp != NULL)
+        (*sp)->reset = true;
+    stream_close(sp);
+}
+
 void stream_finish(struct stream **sp)
 {
     struct stream *s = *sp;

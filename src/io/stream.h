@@ -56,6 +56,7 @@ struct stream {
     struct chunks pending;      /* what did not go out */
     const struct stream *below; /* what carries this one (TLS over TCP): its pending output is ours too */
     bool open, closed, paused, draining, ended; /* ended: on_close was delivered */
+    bool reset;                                 /* closed by stream_reset */
 };
 
 void stream_init(struct stream *s, struct loop *loop, const struct stream_ops *ops, size_t pending_max);
@@ -69,6 +70,9 @@ void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 /* Drops everything at once: queued output is lost, the peer sees a reset if it still sends. */
 void stream_close(struct stream **s);
+/* The same, and the peer sees a reset whatever it does, never an orderly end: for what must not be taken for
+ * whole and has no other mark. */
+void stream_reset(struct stream **s);
 /* Sends what is queued, then ends the stream and waits, bounded, until the peer has seen it. */
 void stream_finish(struct stream **s);
 

@@ -104,8 +104,7 @@ static void rewatch(struct tcp *t)
     t->watching = want;
 }
 
-/* -- the end
- * --------------------------------------------------------------------------------------------------- */
+/* -- the end --------------------------------------------------------------------------------------------- */
 
 static void free_tcp(struct afterwards *a)
 {
@@ -167,6 +166,8 @@ static void close_stream(struct stream *s, bool graceful)
 {
     struct tcp *t = (struct tcp *)s;
 
+    if (s->reset) /* RFC 9293 3.10.4 by way of a lingering time of zero */
+        setsockopt(t->source.fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
     if (!graceful) {
         destroy(t);
         return;
@@ -195,8 +196,7 @@ void tcp_drop_lingering(struct real *r)
         destroy(CONTAINER_OF(r->lingering.next, struct tcp, node));
 }
 
-/* -- writing
- * --------------------------------------------------------------------------------------------------- */
+/* -- writing --------------------------------------------------------------------------------------------- */
 
 static ssize_t send_once(struct tcp *t, struct iovec *iov, size_t n, size_t total)
 {
@@ -306,8 +306,7 @@ static void pause_stream(struct stream *s, bool paused)
     rewatch((struct tcp *)s);
 }
 
-/* -- reading
- * --------------------------------------------------------------------------------------------------- */
+/* -- reading --------------------------------------------------------------------------------------------- */
 
 static void gather(struct source *source, uint32_t events)
 {
@@ -378,8 +377,7 @@ static void process(struct source *source, uint32_t events)
         on_writable(t);
 }
 
-/* -- making
- * ---------------------------------------------------------------------------------------------------- */
+/* -- making ---------------------------------------------------------------------------------------------- */
 
 static const struct stream_ops TCP_OPS = {flush, pause_stream, close_stream};
 

@@ -46,8 +46,7 @@ struct tls {
     char why[WHY_BYTES];
 };
 
-/* -- the stream below, as OpenSSL sees it
- * ------------------------------------------------------------------------ */
+/* -- the stream below, as OpenSSL sees it ---------------------------------------------------------------- */
 
 static int read_below(BIO *bio, char *out, int max)
 {
@@ -112,8 +111,7 @@ BIO_METHOD *tls_bio_method(void)
     return m;
 }
 
-/* -- the end
- * --------------------------------------------------------------------------------------------------- */
+/* -- the end --------------------------------------------------------------------------------------------- */
 
 static bool is_over(const struct tls *t)
 {
@@ -182,8 +180,7 @@ static void free_tls(struct afterwards *a)
     mem_free(t);
 }
 
-/* -- writing
- * --------------------------------------------------------------------------------------------------- */
+/* -- writing --------------------------------------------------------------------------------------------- */
 
 static bool write_record(struct tls *t, const char *p, size_t n)
 {
@@ -265,6 +262,8 @@ static void close_stream(struct stream *s, bool graceful)
         SSL_shutdown(t->ssl); /* queues our close_notify; the peer's is not waited for */
     }
     ERR_clear_error();
+    if (s->reset && t->lower != NULL)
+        t->lower->reset = true;
     if (polite || t->failed) /* after a failure the alert that says so still goes out */
         stream_finish(&t->lower);
     else
@@ -272,8 +271,7 @@ static void close_stream(struct stream *s, bool graceful)
     loop_defer(s->loop, &t->afterwards, free_tls);
 }
 
-/* -- reading
- * --------------------------------------------------------------------------------------------------- */
+/* -- reading --------------------------------------------------------------------------------------------- */
 
 /* True once the handshake is done and the owner knows. */
 static bool shake_hands(struct tls *t)
@@ -371,8 +369,7 @@ static void on_again(struct timer *timer)
     settle_end(t);
 }
 
-/* -- what the lower stream says
- * ---------------------------------------------------------------------------------- */
+/* -- what the lower stream says -------------------------------------------------------------------------- */
 
 static void on_lower_open(void *ud)
 {
@@ -416,8 +413,7 @@ static void on_lower_close(void *ud, enum err why)
 
 static const struct stream_cb LOWER_CB = {on_lower_open, on_lower_data, on_lower_drain, on_lower_close};
 
-/* -- making
- * ---------------------------------------------------------------------------------------------------- */
+/* -- making ---------------------------------------------------------------------------------------------- */
 
 static const struct stream_ops TLS_OPS = {flush, pause_stream, close_stream};
 

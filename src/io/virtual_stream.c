@@ -212,8 +212,8 @@ static void close_stream(struct stream *s, bool graceful)
             say_goodbye(e);
         return;
     }
-    part(e, e->opening || (e->in.n > 0 && vpipe_has_arrived(&e->in, vpipe_first(&e->in))) ? PACKET_RESET
-                                                                                          : PACKET_FIN);
+    bool unread = e->in.n > 0 && vpipe_has_arrived(&e->in, vpipe_first(&e->in));
+    part(e, s->reset || e->opening || unread ? PACKET_RESET : PACKET_FIN);
     destroy(e);
 }
 

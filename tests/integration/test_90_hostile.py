@@ -92,6 +92,24 @@ def test_the_head_of_an_endpoints_answer_is_bounded(gateway, origin, limit, stat
         assert got.error()['code'] == 'upstream_too_large' and 'limits.head' in got.error()['message']
 
 
+def test_a_plain_answer_that_breaks_off_is_no_whole_one_for_http_10_either(gateway, origin):
+    """Its only end mark is the end of the connection, so that must not be an orderly one."""
+    whole = json.dumps(answer('x' * 3000000)).encode()
+
+    def script(peer, request):
+        peer.send(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n'
+                  + b'%x\r\n' % len(whole) + whole[:2500000])
+        peer.close()
+
+    up = gateway(origin(script))
+    with http.Wire(up.at) as wire:
+        wire.send(http.request('POST', http.CHAT, http.chat_body('m')).replace(b'HTTP/1.1', b'HTTP/1.0', 1))
+        assert wire.head()[0] == 200
+        with pytest.raises(ConnectionResetError):
+            while wire.socket.recv(65536):
+                pass
+
+
 # -- clients -------------------------------------------------------------------------------------------------
 
 
