@@ -24,8 +24,7 @@ static void finish(struct caller *c, enum err why)
         c->on_end(c->ud, c);
 }
 
-/* -- the answer
- * ---------------------------------------------------------------------------------------------------- */
+/* -- the answer ------------------------------------------------------------------------------------------ */
 
 static void add_text(struct caller *c, struct json_value part)
 {
@@ -106,8 +105,7 @@ static void read_plain(struct caller *c)
     json_free(&doc);
 }
 
-/* -- the connection
- * ------------------------------------------------------------------------------------------------ */
+/* -- the connection -------------------------------------------------------------------------------------- */
 
 static void on_open(void *ud)
 {
@@ -148,6 +146,8 @@ static void on_close(void *ud, enum err why)
     enum err e = why == ERR_EOF ? client_eof(c->client) : why;
 
     c->complete = e == ERR_OK;
+    if (c->complete)
+        read_plain(c);
     finish(c, e);
 }
 

@@ -39,7 +39,7 @@ struct caller {
     bool done;        /* [DONE] was seen */
     bool error_event; /* an error object came in-band */
     char endpoint[64], request_id[64], retry_after[16];
-    uint64_t events_n, text_bytes, comment_bytes;
+    uint64_t events_n;
     struct buf body; /* whole body, as received */
     struct buf text; /* the answer's content: deltas joined, or the plain message */
     int64_t started_us, head_us, first_us, ended_us;

@@ -70,7 +70,10 @@ struct world *world_new(const struct world_opts *o, struct config_report *report
 
 uint64_t world_run_until(struct world *w, int64_t us, const bool *stop)
 {
-    return vnet_run(w->net, clock_add(vnet_now_us(w->net), us), stop);
+    uint64_t turns = vnet_run(w->net, clock_add(vnet_now_us(w->net), us), stop);
+
+    w->client_loop->now_us = vnet_now_us(w->net); /* callers that are started between two runs begin now */
+    return turns;
 }
 
 uint64_t world_run(struct world *w, int64_t us)
