@@ -51,9 +51,8 @@ step() {
 finish() {
     [ -z "$broken" ] || printf '\nfailed:%s\n' "$broken"
     echo
-    printf '%d passed, %d failed' "$passed" "$failed"
-    [ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"
-    echo
+    [ "$skipped" -eq 0 ] || printf '%d skipped, named above\n' "$skipped"
+    printf '%d passed, %d failed\n' "$passed" "$failed"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
     exit
 }

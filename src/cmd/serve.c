@@ -60,8 +60,7 @@ static int usage(FILE *to, int code)
     return code;
 }
 
-/* -- configuration
- * ------------------------------------------------------------------------------------------------- */
+/* -- configuration --------------------------------------------------------------------------------------- */
 
 static void *run_loop(void *arg)
 {
@@ -129,8 +128,7 @@ static bool configure(struct server *s, const char *file)
     return e == ERR_OK;
 }
 
-/* -- making
- * -------------------------------------------------------------------------------------------------------- */
+/* -- making ---------------------------------------------------------------------------------------------- */
 
 /* As far as the system allows; returns the limit. */
 static int64_t raise_descriptor_limit(void)
@@ -175,8 +173,8 @@ static bool probe(const char *text)
         return true;
     fprintf(stderr, "tidegate: cannot listen at %s: %s%s\n", text, strerror(e),
             e == EADDRINUSE
-                ? " (another program, or another tidegate, has this port; change the address in the "
-                  "configuration or stop it)"
+                ? " (another program, or another tidegate, has this port: stop it, or start with a file "
+                  "whose `listen` and `admin` name other ones)"
                 : "");
     return false;
 }
@@ -281,8 +279,7 @@ static bool make(struct server *s)
     return make_workers(s) && make_control(s);
 }
 
-/* -- running
- * ------------------------------------------------------------------------------------------------------- */
+/* -- running --------------------------------------------------------------------------------------------- */
 
 static bool run(struct server *s)
 {

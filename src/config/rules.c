@@ -192,6 +192,48 @@ static void check_slots(struct draft *d)
     }
 }
 
+static bool is_loopback_name(struct slice host)
+{
+    return slice_starts(host, SLICE("127.")) || slice_ieq(host, SLICE("localhost")) ||
+           slice_eq(host, SLICE("::1"));
+}
+
+/* Whether a call to host:port would arrive at a listener at `at` ("127.0.0.1:8080", "[::1]:80",
+ * "0.0.0.0:80"). */
+static bool reaches(struct slice host, uint16_t port, const char *at)
+{
+    const char *colon = strrchr(at, ':');
+    struct slice ip = {at, (size_t)(colon - at)};
+    uint64_t n = 0;
+
+    if (!slice_to_u64(slice_of(colon + 1), 65535, &n) || n != port)
+        return false;
+    if (ip.n > 2 && ip.p[0] == '[')
+        ip = (struct slice){ip.p + 1, ip.n - 2};
+    if (slice_eq(ip, SLICE("0.0.0.0")) || slice_eq(ip, SLICE("::")))
+        return is_loopback_name(host);
+    return slice_eq(ip, host) || (slice_ieq(host, SLICE("localhost")) && is_loopback_name(ip));
+}
+
+/* A gateway that is its own provider would call itself until something gives way. */
+static void check_self(struct draft *d)
+{
+    const struct config *c = d->config;
+    size_t i = 0;
+
+    for (const struct node *n = d->endpoints->first; n; n = n->next, i++) {
+        const struct config_endpoint *ep = &c->endpoints[i];
+
+        for (size_t k = 0; k < c->listen_n; k++) {
+            if (reaches(slice_of(ep->host), ep->port, c->listen[k]))
+                notes_error(d->notes, field_place(n, "url"),
+                            "this is where the gateway itself listens (%s): it would call itself; give the "
+                            "provider's url",
+                            c->listen[k]);
+        }
+    }
+}
+
 void rules_check(struct draft *d)
 {
     const struct config *c = d->config;
@@ -210,5 +252,6 @@ void rules_check(struct draft *d)
     if (d->notes->errors_n == 0) { /* every reference is resolved from here on */
         check_used(d);
         check_slots(d);
+        check_self(d);
     }
 }

@@ -66,8 +66,7 @@ void access_log_free(struct access_log **ap)
     mem_free(a);
 }
 
-/* -- one line: a writer into a fixed piece of memory, because a line's fields are all bounded
- * ---------------------- */
+/* -- one line: a writer into a fixed piece of memory, because a line's fields are all bounded ------------ */
 
 struct line {
     char *p;

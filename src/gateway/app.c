@@ -78,7 +78,7 @@ struct app *app_new(struct config *cfg, const struct app_opts *opts, const char 
     a->started_wall_us = opts->wall_us;
     a->conns_max = conns_max(cfg, opts->files_max);
     if (a->conns_max < cfg->opt.conns_max)
-        LOG_WRN(a->log,
+        LOG_INF(a->log,
                 "the limit of %lld open files leaves room for %lld client connections, not for the %lld of "
                 "limits.connections",
                 (long long)opts->files_max, (long long)a->conns_max, (long long)cfg->opt.conns_max);

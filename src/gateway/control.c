@@ -32,8 +32,7 @@ struct control {
     struct timer patience;
 };
 
-/* -- the pages
- * ----------------------------------------------------------------------------------------------------- */
+/* -- the pages ------------------------------------------------------------------------------------------- */
 
 static void respond(struct conn *c, int status, struct slice type, struct slice body)
 {
@@ -49,6 +48,9 @@ static void respond(struct conn *c, int status, struct slice type, struct slice 
 static void respond_error(struct conn *c, enum err e)
 {
     struct reply_error re = {.err = e};
+
+    if (e == ERR_ROUTE_NOT_FOUND)
+        re.detail = SLICE("The pages of this address are /metrics, /healthz and /readyz.");
     struct buf out;
 
     buf_init(&out, 8192, NULL);
@@ -160,8 +162,7 @@ static void on_accept(void *ud, struct stream *s, const struct addr *peer)
     k->conns_n++;
 }
 
-/* -- draining
- * ------------------------------------------------------------------------------------------------------ */
+/* -- draining -------------------------------------------------------------------------------------------- */
 
 static void finish(struct control *k)
 {

@@ -37,6 +37,7 @@ struct flight {
     struct chat chat;
     struct buf body;
     struct slice authorization, request_id;
+    int hops;
     struct header kept[HEADERS_UP_MAX];
     size_t kept_n;
     struct seat seat;
@@ -65,8 +66,7 @@ static const struct config *config(const struct flight *f)
     return f->w->app->cfg;
 }
 
-/* -- the end
- * ----------------------------------------------------------------------------------------------------- */
+/* -- the end --------------------------------------------------------------------------------------------- */
 
 static void free_flight(struct afterwards *a)
 {
@@ -97,6 +97,10 @@ static void fail_with_outcome(struct flight *f)
     const struct verdict *v = &f->verdict;
     struct flight_end end = {row->err, 0, v->detail, v->param, v->code, v->retry_after_us};
 
+    if (row->kind == KIND_CLIENT && end.detail.n == 0)
+        end.detail =
+            SLICE("The endpoint refused the request and gave no reason that could be read; a wrong url of "
+                  "the endpoint looks like this.");
     if (row->kind == KIND_CLIENT)
         end.status = v->status;
     else
@@ -109,8 +113,7 @@ static void fail_with_outcome(struct flight *f)
     go(f, FL_OVER);
 }
 
-/* -- settling a call
- * --------------------------------------------------------------------------------------------- */
+/* -- settling a call ------------------------------------------------------------------------------------- */
 
 static void settle_call(struct flight *f, enum outcome o)
 {
@@ -147,8 +150,7 @@ static void after_failure(struct flight *f)
     go(f, FL_ADMIT);
 }
 
-/* -- what happens: the response
- * ------------------------------------------------------------------------------------ */
+/* -- what happens: the response -------------------------------------------------------------------------- */
 
 static void on_begin(void *ud, int64_t length)
 {
@@ -223,8 +225,7 @@ static void on_call_end(void *ud, enum err why, enum call_step step)
 
 static const struct call_cb CALL_CB = {on_call_head, on_call_body, on_call_end};
 
-/* -- what happens: clocks and grants
- * ------------------------------------------------------------------------------- */
+/* -- what happens: clocks and grants --------------------------------------------------------------------- */
 
 /* A clock has run out on the call under way. */
 static void give_up_call(struct flight *f, enum outcome o)
@@ -278,8 +279,7 @@ static void on_grant(struct seat *seat)
     go(f, FL_CALL);
 }
 
-/* -- the states
- * ---------------------------------------------------------------------------------------------------- */
+/* -- the states ------------------------------------------------------------------------------------------ */
 
 static enum step enter_admit(struct flight *f)
 {
@@ -350,8 +350,8 @@ static enum step enter_call(struct flight *f)
     const struct config_target *target = prepare_target(f->model, f->seat.ticket.target);
     const struct config_endpoint *ep = &config(f)->endpoints[target->endpoint];
     struct prepare_ask ask = {
-        ep,      target,   f->alias, &f->chat, f->seat.ticket.upstream, f->authorization, f->request_id,
-        f->kept, f->kept_n};
+        ep,      target,    f->alias, &f->chat, f->seat.ticket.upstream, f->authorization, f->request_id,
+        f->kept, f->kept_n, f->hops};
     struct call_opts opts = {.head_max = (size_t)config(f)->opt.head_max};
     struct pool *pool = &f->w->pools[target->endpoint];
     struct metrics *m = f->w->metrics;
@@ -401,8 +401,7 @@ static void go(struct flight *f, enum flight_state state)
         continue;
 }
 
-/* -- subscribers
- * --------------------------------------------------------------------------------------------------- */
+/* -- subscribers ----------------------------------------------------------------------------------------- */
 
 void flight_open(struct worker *w, const struct flight_ask *ask, struct subscriber *s,
                  const struct subscriber_cb *cb)
@@ -423,6 +422,7 @@ void flight_open(struct worker *w, const struct flight_ask *ask, struct subscrib
     f->chat.model = arena_dup(&f->arena, ask->chat->model);
     f->authorization = arena_dup(&f->arena, ask->authorization);
     f->request_id = arena_dup(&f->arena, ask->request_id);
+    f->hops = ask->hops;
     f->kept_n = headers_keep(ask->headers, ask->headers_n, &f->arena, f->kept);
     f->deadline_us = ask->deadline_us;
     f->facts.endpoint = -1;

@@ -42,6 +42,7 @@ struct flight_ask {
     struct buf *body;           /* taken over: empty afterwards */
     struct slice authorization; /* the client's, for endpoints with key: client; or empty */
     struct slice request_id;
+    int hops;                     /* gateways that the request has passed through before */
     const struct header *headers; /* the client's; those that may go up are copied */
     size_t headers_n;
     int64_t arrived_us, deadline_us; /* absolute */

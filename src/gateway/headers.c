@@ -48,6 +48,15 @@ static struct slice bearer(struct arena *arena, struct slice secret)
     return (struct slice){p, sizeof SCHEME - 1 + secret.n};
 }
 
+/* A gateway that is its own endpoint, over however many others, ends by this count (wishes.h). */
+static struct slice hops(int n)
+{
+    static const char DIGITS[] = "0123456789";
+
+    ASSERT(n > 0 && n < 10);
+    return (struct slice){&DIGITS[n], 1};
+}
+
 size_t headers_up(const struct headers_ask *ask, struct arena *arena, struct header *out)
 {
     enum key_mode mode = ask->endpoint->key_mode;
@@ -59,6 +68,7 @@ size_t headers_up(const struct headers_ask *ask, struct arena *arena, struct hea
     out[n++] = (struct header){SLICE("Accept-Encoding"), SLICE("identity")};
     out[n++] = (struct header){SLICE("User-Agent"), SLICE("tidegate")};
     out[n++] = (struct header){SLICE("X-Request-Id"), ask->request_id};
+    out[n++] = (struct header){SLICE("X-Tidegate-Hops"), hops(ask->hops + 1)};
     if (mode == KEY_OWN)
         out[n++] = (struct header){SLICE("Authorization"), bearer(arena, ask->endpoint->secret)};
     else if (mode == KEY_CLIENT && ask->authorization.n > 0)

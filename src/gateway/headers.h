@@ -15,6 +15,7 @@ struct headers_ask {
     const struct header *client; /* the client's headers */
     size_t client_n;
     bool stream;
+    int hops; /* gateways before this one */
 };
 
 struct arena;

@@ -39,8 +39,8 @@ static void make_body(const struct prepare_ask *ask, struct arena *arena, struct
 void prepare_request(const struct prepare_ask *ask, struct arena *arena, struct client_request *out)
 {
     const struct config_endpoint *ep = ask->endpoint;
-    struct headers_ask headers_ask = {ep,        ask->authorization, ask->request_id,
-                                      ask->kept, ask->kept_n,        ask->chat->stream};
+    struct headers_ask headers_ask = {ep,          ask->authorization, ask->request_id, ask->kept,
+                                      ask->kept_n, ask->chat->stream,  ask->hops};
     struct header *headers = arena_alloc(arena, HEADERS_UP_MAX * sizeof *headers);
 
     *out = (struct client_request){

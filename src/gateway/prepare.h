@@ -18,6 +18,7 @@ struct prepare_ask {
     struct slice request_id;
     const struct header *kept; /* of headers_keep */
     size_t kept_n;
+    int hops; /* gateways before this one */
 };
 
 /* Everything in `out` lives in the arena, the configuration or the chat's body. */

@@ -69,8 +69,7 @@ void response_whole(struct exchange *ex, int status, struct slice content_type, 
     conn_respond(ex->conn, status, h, 2, body);
 }
 
-/* -- errors
- * -------------------------------------------------------------------------------------------------------- */
+/* -- errors ---------------------------------------------------------------------------------------------- */
 
 static struct slice render(struct loop *l, const struct flight_end *end,
                            enum err (*write)(struct buf *, const struct reply_error *))
@@ -143,8 +142,7 @@ void response_refusal(struct conn *c, struct slice request_id, enum err e)
     conn_respond(c, response_error_status(&end), h, n, render(l, &end, reply_error_body));
 }
 
-/* -- comments
- * ------------------------------------------------------------------------------------------------------ */
+/* -- comments -------------------------------------------------------------------------------------------- */
 
 void response_comment(struct exchange *ex, struct slice text)
 {

@@ -68,8 +68,7 @@ static enum err fail(struct verdict *v, enum outcome o)
     return ERR_CANCELLED;
 }
 
-/* -- head
- * -------------------------------------------------------------------------------------------------------- */
+/* -- head ------------------------------------------------------------------------------------------------ */
 
 enum err verdict_head(struct verdict *v, const struct http_response *rs)
 {
@@ -97,8 +96,7 @@ enum err verdict_head(struct verdict *v, const struct http_response *rs)
     return ERR_OK;
 }
 
-/* -- body
- * -------------------------------------------------------------------------------------------------------- */
+/* -- body ------------------------------------------------------------------------------------------------ */
 
 static enum outcome unexpected_form(struct verdict *v)
 {
@@ -246,6 +244,9 @@ static enum outcome end_plain(struct verdict *v)
 static enum outcome end_error(struct verdict *v)
 {
     read_words(v);
+    if (v->status >= 300 && v->status <= 399)
+        v->detail =
+            SLICE("The endpoint answered with a redirect, which is not followed: its url must be corrected.");
     return outcome_of_status(v->status, v->opts.client_key);
 }
 

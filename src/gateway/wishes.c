@@ -33,6 +33,14 @@ static bool read_deadline(struct slice asked, int64_t *out_ms)
     return true;
 }
 
+/* Anything but a number is somebody else's header. */
+static int read_hops(struct slice v)
+{
+    uint64_t n = 0;
+
+    return slice_to_u64(v, 1000, &n) ? (int)n : 0;
+}
+
 static double read_timeout(struct slice v)
 {
     char text[32] = "";
@@ -46,6 +54,9 @@ static double read_timeout(struct slice v)
 enum err wishes_read(const struct http_request *rq, const struct config_key *key, struct wishes *out,
                      const char **why, const char **param)
 {
+    out->hops = read_hops(header(rq, "x-tidegate-hops"));
+    if (out->hops >= WISHES_HOPS_MAX)
+        return ERR_LOOP;
     if (!read_priority(header(rq, "x-tidegate-priority"), key, &out->priority)) {
         *why = "x-tidegate-priority must be critical, high, normal or bulk.";
         *param = "x-tidegate-priority";

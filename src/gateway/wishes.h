@@ -9,10 +9,15 @@
 struct wishes {
     enum priority priority;
     int64_t deadline_ms; /* x-tidegate-deadline-ms; 0: none */
+    int hops;            /* gateways that the request has passed through before this one */
     double timeout_s;    /* the client's own patience, as its SDK states it; 0: not stated */
 };
 
-/* key: who calls, or NULL. ERR_BAD_FIELD with one sentence in *why and the header's name in *param. */
+/* More gateways in a row are a loop. */
+#define WISHES_HOPS_MAX 4
+
+/* ERR_LOOP past WISHES_HOPS_MAX. key: who calls, or NULL. ERR_BAD_FIELD with one sentence in *why and the
+ * header's name in *param. */
 enum err wishes_read(const struct http_request *rq, const struct config_key *key, struct wishes *out,
                      const char **why, const char **param);
 

@@ -5,6 +5,8 @@
  * connection and flight have gone. Cutting is the same with no patience. */
 #include "gateway/worker.h"
 
+#include <stdio.h>
+
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -76,7 +78,7 @@ struct worker *worker_new(struct app *app, struct loop *loop, int index)
                                      opt->body_us,          opt->idle_us,   opt->write_us};
     list_init(&w->conns);
     list_init(&w->exchanges);
-    w->warned_us = mem_zalloc((app->cfg->endpoints_n + 1) * sizeof *w->warned_us);
+    w->warned_us = mem_zalloc(app->cfg->endpoints_n * OUTCOME_N * sizeof *w->warned_us);
     w->listeners = mem_zalloc((app->cfg->listen_n + 1) * sizeof *w->listeners);
     make_pools(w);
     message_init(&w->start_drain, on_start_drain);
@@ -188,18 +190,26 @@ void worker_note_idle(struct worker *w)
     control_worker_drained(w->app->control, w);
 }
 
+/* A refusal with a reason is between client and provider; one without a reason may be a wrong url. */
+static bool is_worth_a_line(const struct outcome_row *row, const struct verdict *v)
+{
+    return row->kind != KIND_OK && row->kind != KIND_GONE && (row->kind != KIND_CLIENT || v->detail.n == 0);
+}
+
 void worker_warn(struct worker *w, int endpoint, enum outcome o, const struct verdict *v)
 {
+    const struct config_endpoint *ep = &w->app->cfg->endpoints[endpoint];
     const struct outcome_row *row = outcome_row(o);
     const struct pool *p = &w->pools[endpoint];
-    bool tls = o == OUTCOME_TLS && p->why[0] != '\0';
+    int64_t *warned_us = &w->warned_us[stats_endpoint_outcome(endpoint, o)];
+    struct slice words = o == OUTCOME_TLS ? slice_of(p->why) : v->detail;
+    char status[32] = "";
 
-    if (row->kind == KIND_OK || row->kind == KIND_CLIENT || row->kind == KIND_GONE)
+    if (!is_worth_a_line(row, v) || (*warned_us != 0 && w->loop->now_us - *warned_us < WORKER_WARN_US))
         return;
-    if (w->warned_us[endpoint] != 0 && w->loop->now_us - w->warned_us[endpoint] < WORKER_WARN_US)
-        return;
-    w->warned_us[endpoint] = w->loop->now_us;
-    LOG_WRN(w->app->log, "endpoint %s: a call ended as %s (status %d): %s %.*s",
-            w->app->cfg->endpoints[endpoint].name, row->label, v->status, err_row(row->err)->text,
-            SLICE_ARG(tls ? slice_of(p->why) : v->detail));
+    *warned_us = w->loop->now_us;
+    if (v->status != 0)
+        snprintf(status, sizeof status, ", status %d", v->status);
+    LOG_WRN(w->app->log, "endpoint %s (%.*s): a call ended as %s%s: %s%s%.*s", ep->name, SLICE_ARG(ep->url),
+            row->label, status, err_row(row->err)->text, words.n > 0 ? " " : "", SLICE_ARG(words));
 }

@@ -27,7 +27,7 @@ struct worker {
     struct pool *pools; /* one per endpoint of the configuration */
     struct access_log *access;
     struct conn_limits limits;
-    int64_t *warned_us; /* per endpoint: when its last failure was logged */
+    int64_t *warned_us; /* per endpoint and outcome: when it was last logged */
     struct list conns, exchanges;
     size_t conns_n, exchanges_n, flights_n;
     const struct exchange *refused; /* between on_gone and on_refused of its connection */

@@ -60,16 +60,14 @@ struct loop {
     size_t pending_max; /* bound of a stream's pending output that is opened or accepted */
 };
 
-/* -- for everybody
- * ---------------------------------------------------------------------------------------------- */
+/* -- for everybody --------------------------------------------------------------------------------------- */
 static inline char *loop_scratch(struct loop *l, size_t n)
 {
     return arena_bytes(&l->turn, n);
 }
 void loop_defer(struct loop *l, struct afterwards *a, void (*run)(struct afterwards *a));
 
-/* -- for implementations
- * ---------------------------------------------------------------------------------------- */
+/* -- for implementations --------------------------------------------------------------------------------- */
 void loop_init(struct loop *l, const struct loop_ops *ops, uint64_t seed, int64_t now_us, int64_t wall_us);
 void loop_fini(struct loop *l);
 /* Messages and due timers. */
@@ -80,8 +78,7 @@ void loop_end_turn(struct loop *l);
 /* Whether anything waits to be done without waiting for io. */
 bool loop_has_work(struct loop *l);
 
-/* -- real io
- * ------------------------------------------------------------------------------------------------------ */
+/* -- real io --------------------------------------------------------------------------------------------- */
 struct real_opts {
     uint64_t seed;
     struct budget *budget;

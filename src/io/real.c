@@ -41,8 +41,7 @@ void real_unwatch(struct real *r, struct source *s)
     epoll_ctl(r->epoll_fd, EPOLL_CTL_DEL, s->fd, NULL);
 }
 
-/* -- waking and signals
- * ---------------------------------------------------------------------------------------- */
+/* -- waking and signals ---------------------------------------------------------------------------------- */
 
 static void wake_up(struct loop *l)
 {
@@ -95,8 +94,7 @@ enum err loop_real_signals(struct loop *l, const int *signals, size_t n, void (*
     return real_watch(r, &r->signal_source, EPOLLIN) ? ERR_OK : ERR_SYSTEM;
 }
 
-/* -- names
- * ------------------------------------------------------------------------------------------------------- */
+/* -- names ----------------------------------------------------------------------------------------------- */
 
 static struct lookup *resolve(struct loop *l, const char *host, uint16_t port, lookup_cb cb, void *ud)
 {
@@ -146,8 +144,7 @@ static void watch_dns(void *ud, int fd, bool readable, bool writable, void **han
     }
 }
 
-/* -- the loop
- * ---------------------------------------------------------------------------------------------------- */
+/* -- the loop -------------------------------------------------------------------------------------------- */
 
 static void free_real(struct loop *l)
 {

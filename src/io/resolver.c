@@ -89,8 +89,7 @@ struct resolver {
     struct socket sockets[SOCKETS_MAX];
 };
 
-/* -- c-ares
- * ------------------------------------------------------------------------------------------------------ */
+/* -- c-ares ---------------------------------------------------------------------------------------------- */
 
 static void on_socket(void *ud, ares_socket_t fd, int readable, int writable)
 {
@@ -164,8 +163,7 @@ static enum err open_channel(struct resolver *r)
     return ERR_OK;
 }
 
-/* -- entries
- * ----------------------------------------------------------------------------------------------------- */
+/* -- entries --------------------------------------------------------------------------------------------- */
 
 static void drop_entry(struct resolver *r, struct entry *e)
 {
@@ -333,8 +331,7 @@ static struct entry *entry_of(struct resolver *r, const char *host)
     return e;
 }
 
-/* -- look-ups
- * ---------------------------------------------------------------------------------------------------- */
+/* -- look-ups -------------------------------------------------------------------------------------------- */
 
 static void forget(struct lookup *k)
 {
@@ -402,8 +399,7 @@ void resolver_cancel(struct lookup **kp)
         forget(k);
 }
 
-/* -- making
- * ------------------------------------------------------------------------------------------------------ */
+/* -- making ---------------------------------------------------------------------------------------------- */
 
 struct resolver *resolver_new(struct loop *l, resolver_watch_cb watch, void *ud)
 {

@@ -154,8 +154,7 @@ enum err chat_parse(struct slice body, struct json_pool *pool, struct arena *are
     return e;
 }
 
-/* -- rewriting
- * ------------------------------------------------------------------------------------------------ */
+/* -- rewriting ------------------------------------------------------------------------------------------- */
 
 struct rewriting {
     const struct chat *chat;

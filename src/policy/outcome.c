@@ -63,6 +63,8 @@ enum outcome outcome_of_status(int status, bool client_key)
     case 401:
     case 403:
         return client_key ? OUTCOME_CLIENT_CREDENTIAL : OUTCOME_CREDENTIAL;
+    case 508: /* a gateway behind us found a loop: every other way would lead around it again */
+        return OUTCOME_CLIENT_ERROR;
     case 402:
         return client_key ? OUTCOME_CLIENT_CREDENTIAL : OUTCOME_BALANCE;
     case 408: /* a proxy in front of the endpoint gave up on us: another attempt can help */

@@ -35,8 +35,7 @@ struct call {
 
 static void on_connected(void *ud, enum err e, struct stream *s);
 
-/* -- the end
- * --------------------------------------------------------------------------------------------------- */
+/* -- the end --------------------------------------------------------------------------------------------- */
 
 static void free_call(struct afterwards *a)
 {
@@ -82,8 +81,7 @@ void call_cancel(struct call **cp)
         release(c);
 }
 
-/* -- sending
- * --------------------------------------------------------------------------------------------------- */
+/* -- sending --------------------------------------------------------------------------------------------- */
 
 static bool all_sent(const struct call *c)
 {
@@ -135,8 +133,7 @@ static void send_request(struct call *c)
     send_more(c);
 }
 
-/* -- reading
- * --------------------------------------------------------------------------------------------------- */
+/* -- reading --------------------------------------------------------------------------------------------- */
 
 static void finish(struct call *c)
 {
@@ -212,8 +209,7 @@ static enum err on_body(void *ud, struct slice bytes)
 
 static const struct client_cb CLIENT_CB = {on_head, on_body, NULL};
 
-/* -- beginning
- * ------------------------------------------------------------------------------------------------- */
+/* -- beginning ------------------------------------------------------------------------------------------- */
 
 static void attach(struct call *c, struct stream *s)
 {

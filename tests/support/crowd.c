@@ -33,8 +33,7 @@ struct crowd {
     bool all_ended;
 };
 
-/* -- judging
- * ------------------------------------------------------------------------------------------------------- */
+/* -- judging --------------------------------------------------------------------------------------------- */
 
 /* Whether the text is the beginning of what the simulator says; *whole: all of it. */
 static bool text_fits(const struct visitor *v, struct slice text, bool *whole)
@@ -89,8 +88,7 @@ static void on_end(void *ud, struct caller *c)
     crowd->all_ended = crowd->tally.ended_n == crowd->n;
 }
 
-/* -- arriving
- * ------------------------------------------------------------------------------------------------------ */
+/* -- arriving -------------------------------------------------------------------------------------------- */
 
 static void on_go_on(struct timer *t)
 {

@@ -80,6 +80,7 @@ static void run_mix(uint64_t seed)
     CHECK_INT(world_metric(w, METRIC_EXCHANGES, 0), 0);
     CHECK_INT(world_metric(w, METRIC_CALLS_INFLIGHT, 0) + world_metric(w, METRIC_CALLS_INFLIGHT, 1), 0);
     CHECK_INT(world_metric(w, METRIC_LINE_DEPTH, 0), 0);
+    CHECK_INT(world_metric(w, METRIC_CONNS, 0), 0);
     CHECK_INT((long long)budget_used(&w->app->budget), 0);
     story_end(&w);
     mem_free(a);

@@ -351,3 +351,26 @@ TEST(at_most_three_calls_whatever_the_tiers_hold)
     caller_free(&c);
     story_end(&w);
 }
+
+TEST(a_gateway_that_leads_back_to_itself_ends_after_a_few_calls)
+{
+    struct story s;
+    struct world *w;
+    struct caller *c;
+    int64_t calls = 0;
+
+    story_init(&s, "listen: 127.0.0.1:80\n"
+                   "endpoints: [{name: one, provider: openai, url: 'http://self.test/v1', key: client}]\n"
+                   "models: [{name: '*', tiers: [[{endpoint: one}]]}]\n");
+    w = story_begin(&s);
+    vnet_name(w->net, "self.test", "127.0.0.1");
+    c = story_ask(w, story_body("any", false, "round and round", NULL));
+    CHECK(story_wait(w, c, 10 * STORY_S));
+    CHECK_INT(c->status, 508);
+    CHECK_STR(story_error_code(c), "loop_detected");
+    for (int o = 0; o < OUTCOME_N; o++)
+        calls += world_metric(w, METRIC_CALLS, stats_endpoint_outcome(0, (enum outcome)o));
+    CHECK_INT(calls, 4);
+    caller_free(&c);
+    story_end(&w);
+}

@@ -6,7 +6,7 @@
 #include "base/assert.h"
 #include "tap.h"
 
-#define FIXED_N 5 /* content type, accept, accept-encoding, user agent, request id */
+#define FIXED_N 6 /* content type, accept, accept-encoding, user agent, request id, hops */
 
 /* Everything a client can think of. */
 static const struct header CLIENT[] = {
@@ -46,7 +46,7 @@ struct up {
 static void up_make(struct up *u, enum key_mode mode, bool stream, struct slice authorization)
 {
     struct config_endpoint ep = {.name = "e", .key_mode = mode, .secret = SLICE("own-secret")};
-    struct headers_ask ask = {&ep, authorization, SLICE("req_1"), CLIENT, COUNT_OF(CLIENT), stream};
+    struct headers_ask ask = {&ep, authorization, SLICE("req_1"), CLIENT, COUNT_OF(CLIENT), stream, 0};
 
     arena_init(&u->arena, NULL, 0, 4096);
     u->n = headers_up(&ask, &u->arena, u->rows);
@@ -80,6 +80,7 @@ TEST(each_key_mode_sends_its_rows_and_no_others)
         check_row(&u, "accept-encoding", "identity");
         check_row(&u, "user-agent", "tidegate");
         check_row(&u, "x-request-id", "req_1");
+        check_row(&u, "x-tidegate-hops", "1");
         check_row(&u, "authorization", ROWS[i / 2].authorization);
         check_row(&u, "x-client-request-id", "c-1");
         check_row(&u, "traceparent", "00-a-b-01");

@@ -142,8 +142,7 @@ TEST(a_message_can_send_itself_again_for_the_next_time)
     mailbox_fini(&t.box);
 }
 
-/* -- several senders, one receiver that sleeps and withdraws
- * ------------------------------------------------------ */
+/* -- several senders, one receiver that sleeps and withdraws --------------------------------------------- */
 
 #define SENDERS_N 3
 #define LETTERS_N 20000 /* per sender */

@@ -322,8 +322,7 @@ TEST(pausing_at_every_piece_loses_nothing)
     }
 }
 
-/* -- somebody between the two who changes or cuts what passes
- * ---------------------------------------------------- */
+/* -- somebody between the two who changes or cuts what passes -------------------------------------------- */
 
 struct middle {
     struct world *w;

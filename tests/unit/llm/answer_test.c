@@ -241,8 +241,7 @@ TEST(hostile_events_do_no_harm)
     free(data);
 }
 
-/* -- usage stripped
- * -------------------------------------------------------------------------------------------- */
+/* -- usage stripped -------------------------------------------------------------------------------------- */
 
 static void check_strip(const char *data, const char *want)
 {

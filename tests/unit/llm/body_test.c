@@ -105,8 +105,7 @@ TEST(no_prefix_of_an_answer_is_an_answer)
                   n == 0 ? ERR_UPSTREAM_EMPTY : ERR_UPSTREAM_MALFORMED);
 }
 
-/* -- what a refusing provider says
- * ----------------------------------------------------------------------------- */
+/* -- what a refusing provider says ----------------------------------------------------------------------- */
 
 static void check_words(const char *body, const char *text, const char *param, const char *code)
 {

@@ -189,8 +189,7 @@ TEST(asks_a_stream_for_its_usage)
                "{\"model\":\"m\"," MESSAGES ",\"stream\":true}");
 }
 
-/* -- random bodies against a model of the edits
- * ---------------------------------------------------------------- */
+/* -- random bodies against a model of the edits ---------------------------------------------------------- */
 
 #define MEMBERS_MAX 24
 

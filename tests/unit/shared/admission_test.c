@@ -212,8 +212,7 @@ TEST(a_grant_can_give_itself_back_at_once)
     room_end(&r);
 }
 
-/* -- every order of the atomic steps
- * ------------------------------------------------------------------------------ */
+/* -- every order of the atomic steps --------------------------------------------------------------------- */
 
 /* A depth-first walk through all runs: run after run makes the same choices but for the last that has another
  * way. */
