@@ -139,6 +139,7 @@ static void destroy(struct vend *e)
 {
     ASSERT(!e->gone && e->peer == NULL);
     e->gone = true;
+    e->home->loop.finishing_n -= e->lingering;
     vnet_disarm(e->net, &e->event);
     list_remove(&e->node);
     list_remove(&e->ready_node);
@@ -204,6 +205,7 @@ static void close_stream(struct stream *s, bool graceful)
     e->net->streams_n--;
     if (graceful && e->peer != NULL) {
         e->lingering = true;
+        s->loop->finishing_n++;
         vpipe_clear(&e->in);
         make_room(e);
         e->event.fire = on_linger_over;

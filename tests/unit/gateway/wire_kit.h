@@ -13,6 +13,32 @@
 #define WIRE_MAX (64 * 1024 * 1024)
 #define WIRE_KEY "Authorization: Bearer key-for-tests\r\n"
 
+/* A story's world with logs: the descriptor of the access log (-1: none), the program's own log (or NULL). */
+static inline struct world *wire_world(const char *yaml, int access_fd, struct log *log)
+{
+    struct story s;
+    struct world_sim sims[2];
+    struct config_report report = {.text = ""};
+    char all[4096];
+    struct world_opts o = {.yaml = all,
+                           .net = {.seed = 1, .latency_us = 200, .wall_us = 1793318400 * STORY_S},
+                           .sims = sims,
+                           .sims_n = 2,
+                           .log = log,
+                           .access_fd = access_fd};
+    struct world *w;
+
+    story_init(&s, yaml);
+    snprintf(all, sizeof all, "%sworkers: 1\n", yaml);
+    sims[0] = (struct world_sim){"10.0.0.1:80", s.one};
+    sims[1] = (struct world_sim){"10.0.0.2:80", s.two};
+    w = world_new(&o, &report);
+    if (w == NULL)
+        printf("# %s\n", report.text);
+    ASSERT(w != NULL);
+    return w;
+}
+
 /* -- a client's connection ------------------------------------------------------------------------------ */
 
 struct wire {
