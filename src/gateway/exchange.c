@@ -205,9 +205,8 @@ static const struct subscriber_cb SUBSCRIBER_CB = {on_begin, on_event, on_end};
 
 /* A streaming client that waits: after `hold` it gets its head and comments, so that nothing between us cuts
  * a quiet connection; a stream that has begun gets one whenever it was quiet for that long. */
-static void on_timer(struct timer *t)
+static void keep_alive(struct exchange *ex)
 {
-    struct exchange *ex = CONTAINER_OF(t, struct exchange, timer);
     int64_t every_us = config(ex)->opt.comment_us;
     size_t position = flight_position(ex->subscriber.flight);
 
@@ -222,7 +221,17 @@ static void on_timer(struct timer *t)
         else
             response_comment(ex, SLICE("waiting"));
     }
-    timer_set(&ex->w->loop->wheel, t, ex->last_out_us + every_us);
+    timer_set(&ex->w->loop->wheel, &ex->timer, ex->last_out_us + every_us);
+}
+
+static void on_timer(struct timer *t)
+{
+    struct exchange *ex = CONTAINER_OF(t, struct exchange, timer);
+
+    if (ex->state == EX_READ)
+        exchange_fail(ex, ERR_CLIENT_TIMEOUT);
+    else
+        keep_alive(ex);
 }
 
 /* -- the states ----------------------------------------------------------------------------------------- */
@@ -247,6 +256,10 @@ static enum step enter_identify(struct exchange *ex)
 
     if (e == ERR_OK && ex->w->draining && !ex->route->open)
         e = ERR_DRAINING;
+    if (e == ERR_KEY_MISSING && http_header(ex->rq->headers, ex->rq->headers_n, "authorization").n > 0) {
+        fail_field(ex, e, "The Authorization header does not begin with \"Bearer \".", NULL);
+        return STEP_WAIT;
+    }
     if (e != ERR_OK) {
         exchange_fail(ex, e);
         return STEP_WAIT;
@@ -270,6 +283,8 @@ static enum step enter_read(struct exchange *ex)
         exchange_fail(ex, ERR_MEDIA_TYPE);
     else if (ex->rq->content_length > 0 && (uint64_t)ex->rq->content_length > max)
         exchange_fail(ex, ERR_BODY_TOO_LARGE);
+    else /* what comes later than the deadline, which has begun with the head, is of no use */
+        timer_set(&ex->w->loop->wheel, &ex->timer, clock_add(ex->started_us, config(ex)->opt.deadline_us));
     return STEP_WAIT;
 }
 
@@ -402,6 +417,7 @@ static void on_complete(void *user)
 {
     struct exchange *ex = user;
 
+    timer_stop(&ex->w->loop->wheel, &ex->timer);
     ex->state = EX_UNDERSTAND;
     run(ex);
 }

@@ -45,7 +45,7 @@ struct exchange {
     struct flight_facts facts;    /* of the flight, kept when it is left */
     bool head_sent;
     bool late_labels;    /* the head went out before the endpoint was known */
-    struct timer timer;  /* hold, then comments */
+    struct timer timer;  /* of the body; then hold, then comments */
     int64_t last_out_us; /* when the client last got a byte of the stream */
     uint64_t bytes_out;
     int status;        /* sent to the client; 0: none */

@@ -146,6 +146,8 @@ enum err chat_parse(struct slice body, struct json_pool *pool, struct arena *are
 
     *out = (struct chat){.body = body, .n = 1};
     *why = *param = NULL;
+    if (body.n == 0)
+        return complain(&to, ERR_BAD_JSON, NULL, "The request body is empty.");
     if (json_parse(body, pool, &doc, &syntax) != ERR_OK)
         return complain(&to, ERR_BAD_JSON, NULL,
                         arena_printf(arena, "The request body is not valid JSON: %s.", syntax).p);

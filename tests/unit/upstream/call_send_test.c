@@ -310,6 +310,33 @@ TEST(a_byte_of_an_answer_forbids_the_second_try)
     }
 }
 
+static void close_later(struct timer *t)
+{
+    stream_close(&CONTAINER_OF(t, struct peer, go_on)->s);
+}
+
+static void think_then_close(struct peer *p)
+{
+    timer_init(&p->go_on, close_later);
+    timer_set(&p->of->l->wheel, &p->go_on, p->of->l->now_us + 1100 * MS);
+}
+
+TEST(an_endpoint_that_thinks_before_it_closes_may_have_done_the_work)
+{
+    struct scene sc;
+    struct tried t;
+
+    scene_with_rest(&sc);
+    sc.at.on_data = think_then_close;
+    tried_run(&t, &sc);
+    CHECK_INT(t.ends_n, 1);
+    CHECK_INT(t.why, ERR_EOF);
+    CHECK_INT(t.step, CALL_SENT); /* whoever started the call decides whether to try again */
+    CHECK_INT(sc.at.accepts_n, 1);
+    tried_fini(&t);
+    scene_fini(&sc);
+}
+
 static void always_stale(struct peer *p)
 {
     stream_close(&p->s);
