@@ -158,6 +158,20 @@ def test_many_connections_to_the_admin_address_lock_nobody_out(gateway, origin):
         s.close()
 
 
+def test_a_body_that_comes_in_drops_ends_at_the_deadline(gateway, origin):
+    """No pause is ever long enough for timeouts.body."""
+    up = gateway(origin(), timeouts={'body': '5s', 'deadline': '1s'})
+    with http.Wire(up.at) as wire:
+        wire.send(b'POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{')
+
+        def drop():
+            wire.send(b' ')
+            return select.select([wire.socket], [], [], 0.05)[0]
+        until(drop, 'it is refused')
+        assert wire.answer().error()['code'] == 'request_timeout'
+    assert up.access(path=http.CHAT)[0]['error'] == 'request_timeout'
+
+
 # -- surroundings --------------------------------------------------------------------------------------------
 
 
