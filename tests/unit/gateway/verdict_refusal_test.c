@@ -12,7 +12,6 @@ TEST(a_refusal_counts_by_its_status_and_keeps_the_providers_words)
         int status;
         enum outcome own, client; /* with the gateway's key, with the client's */
     } ROWS[] = {
-        {301, OUTCOME_SERVER_ERROR, OUTCOME_SERVER_ERROR},
         {400, OUTCOME_CLIENT_ERROR, OUTCOME_CLIENT_ERROR},
         {401, OUTCOME_CREDENTIAL, OUTCOME_CLIENT_CREDENTIAL},
         {402, OUTCOME_BALANCE, OUTCOME_CLIENT_CREDENTIAL},
@@ -68,6 +67,16 @@ TEST(a_refusal_in_any_form_or_in_none)
         CHECK_MEM(b.v.detail.p, b.v.detail.n, ROWS[i].words, strlen(ROWS[i].words));
         bench_fini(&b);
     }
+}
+
+TEST(a_redirect_is_not_followed_and_the_operator_told_why)
+{
+    struct bench b;
+
+    bench_init(&b, false);
+    CHECK_INT(answer(&b, 301, "text/html", "<a href=\"https://other.test/\">"), OUTCOME_SERVER_ERROR);
+    CHECK(slice_starts(b.v.detail, SLICE("The endpoint answered with a redirect")));
+    bench_fini(&b);
 }
 
 TEST(a_refusal_that_breaks_off_or_never_ends_is_a_refusal_all_the_same)
