@@ -271,7 +271,7 @@ def test_what_goes_up_is_framed_once(gw, up):
     assert rq.body == body
     assert {k.lower() for k, _ in rq.headers} == {
         'host', 'content-type', 'accept', 'accept-encoding', 'user-agent', 'x-request-id',
-        'x-client-request-id', 'content-length'}
+        'x-client-request-id', 'x-tidegate-hops', 'content-length'}
     assert rq.headers['host'] == up.root.split('//')[1] and rq.headers['x-client-request-id'] == 'mine'
 
 

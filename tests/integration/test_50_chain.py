@@ -9,7 +9,7 @@ import pytest
 from kit import config, http, until
 from kit.certs import Authority
 from kit.origin import STREAM_HEAD, Origin, answer, event, response
-from kit.process import PROGRAM, run
+from kit.process import PROGRAM, free_port, run
 
 TOKENS = 20
 
@@ -91,6 +91,29 @@ def test_an_inner_one_that_drains_is_left(gateway, simulator):
     assert inner.stop() == []
     for _ in range(5):
         assert outer.chat('m').headers['x-tidegate-endpoint'] == 'e2'
+
+
+def test_a_gateway_is_not_its_own_endpoint(tmp_path):
+    (tmp_path / 'c.yaml').write_text('''
+listen: 127.0.0.1:18080
+endpoints: [{name: e, provider: openai, url: "http://127.0.0.1:18080/v1"}]
+models: [{name: m, tiers: [[{endpoint: e}]]}]
+''')
+    status, _, complaint = run(PROGRAM, 'check', 'c.yaml', cwd=tmp_path)
+    assert status == 1 and 'c.yaml:3:' in complaint
+
+
+def test_a_circle_of_gateways_is_found(gateway):
+    """Each is fine by itself; together they lead a call round and round, but not for long."""
+    port = free_port()
+    inner = gateway(config.tiers(f'http://127.0.0.1:{port}/v1'))
+    outer = gateway(config.tiers(inner.v1), listen=f'127.0.0.1:{port}')
+    found = outer.chat('m')
+    assert found.status == 508 and found.error()['code'] == 'loop_detected'
+    assert found.headers['x-should-retry'] == 'false'
+    assert len(inner.access()) < 10
+    outer.settle()
+    until(lambda: not inner.balances(), 'the other one has nothing left')
 
 
 # -- TLS -----------------------------------------------------------------------------------------------------
