@@ -71,6 +71,7 @@ struct worker *worker_new(struct app *app, struct loop *loop, int index)
     w->app = app;
     w->loop = loop;
     w->index = index;
+    loop->finish_us = opt->write_us;
     w->metrics = metrics_new(&app->stats.layout);
     w->json = json_pool_new(JSON_POOL_BYTES);
     w->access = access_log_new(loop, app->access_fd);

@@ -12,6 +12,7 @@ void loop_init(struct loop *l, const struct loop_ops *ops, uint64_t seed, int64_
     l->ops = ops;
     l->now_us = now_us;
     l->wall_us = wall_us;
+    l->finish_us = LOOP_FINISH_US;
     wheel_init(&l->wheel, now_us);
     mailbox_init(&l->mailbox, NULL, NULL);
     arena_init(&l->turn, NULL, 0, TURN_BLOCK_BYTES);

@@ -30,6 +30,8 @@ typedef void (*lookup_cb)(void *ud, enum err e, const struct addr *addrs, size_t
 
 typedef void (*accept_cb)(void *ud, struct stream *s, const struct addr *peer);
 
+#define LOOP_FINISH_US (60 * INT64_C(1000000))
+
 struct loop_ops {
     /* A stream that is being opened: on_open or on_close comes later, never inside the call. */
     struct stream *(*connect)(struct loop *l, const struct addr *to, size_t pending_max);
@@ -58,6 +60,7 @@ struct loop {
     uint64_t turns;
     size_t finishing_n; /* streams that nobody owns any more and whose last bytes have not gone out yet */
     size_t pending_max; /* bound of a stream's pending output that is opened or accepted */
+    int64_t finish_us;  /* how long a finishing stream's peer may take nothing (LOOP_FINISH_US at first) */
 };
 
 /* -- for everybody --------------------------------------------------------------------------------------- */

@@ -30,7 +30,6 @@
 #define JOIN_MAX (8 * 1024) /* up to here several pieces are copied into one */
 #define IOV_N 32
 #define LINGER_US (2 * CLOCK_SECOND_US)
-#define FINISH_US (60 * CLOCK_SECOND_US) /* longest time without a byte moving while the last ones go out */
 
 struct tcp {
     struct stream stream; /* first member */
@@ -175,7 +174,7 @@ static void close_stream(struct stream *s, bool graceful)
     t->lingering = t->finishing = true;
     s->loop->finishing_n++;
     list_push_back(&real(t)->lingering, &t->node);
-    timer_set(&s->loop->wheel, &t->timer, s->loop->now_us + FINISH_US);
+    timer_set(&s->loop->wheel, &t->timer, clock_add(s->loop->now_us, s->loop->finish_us));
     shut_write(t);
     rewatch(t);
 }
@@ -289,7 +288,8 @@ static void on_writable(struct tcp *t)
         return;
     }
     if (t->lingering)
-        timer_set(&t->stream.loop->wheel, &t->timer, t->stream.loop->now_us + FINISH_US);
+        timer_set(&t->stream.loop->wheel, &t->timer,
+                  clock_add(t->stream.loop->now_us, t->stream.loop->finish_us));
     if (stream_pending(&t->stream) == 0) {
         if (t->lingering)
             shut_write(t);

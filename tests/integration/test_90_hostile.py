@@ -292,3 +292,21 @@ def test_clients_cannot_take_the_descriptors_that_endpoints_need(yard, tmp_path,
         except (http.Broken, OSError):
             return False
     until(comes_in, 'others come in again')
+
+
+@pytest.mark.parametrize('connection', ['keep-alive', 'close'])
+@pytest.mark.parametrize('stream', [False, True])
+def test_a_client_that_takes_nothing_is_let_go(gateway, origin, connection, stream):
+    """timeouts.write, also when the answer is complete and nobody in the gateway waits for it any more."""
+    def script(peer, request):
+        if not stream:
+            return response(answer('x' * 6000000))
+        peer.send(STREAM_HEAD + b''.join(event('x' * 100000) for _ in range(60)) + event('', 'stop') + DONE)
+        peer.close()
+
+    up = gateway(origin(script), timeouts={'write': '500ms'}, limits={'answer': '8MiB', 'pending': '16MiB'})
+    asked = http.request('POST', http.CHAT, http.chat_body('m', stream=stream), {'Connection': connection})
+    with slow_reader(up.at, asked):
+        up.access(asked='m')
+        until(lambda: up.metrics().value('tidegate_memory_budget_used_bytes') == 0, 'what waited for it is gone',
+              limit=20)
