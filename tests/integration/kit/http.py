@@ -95,17 +95,24 @@ class Wire:
         return found
 
     def exactly(self, n):
+        pieces = []
         while len(self.kept) < n:
+            n -= len(self.kept)
+            pieces.append(self.kept)
+            self.kept = b''
             if not self.more():
-                raise Broken(f'ended {n - len(self.kept)} bytes early')
-        found, self.kept = self.kept[:n], self.kept[n:]
-        return found
+                raise Broken(f'ended {n} bytes early')
+        pieces.append(self.kept[:n])
+        self.kept = self.kept[n:]
+        return b''.join(pieces)
 
     def rest(self):
+        pieces = [self.kept]
+        self.kept = b''
         while self.more():
-            pass
-        found, self.kept = self.kept, b''
-        return found
+            pieces.append(self.kept)
+            self.kept = b''
+        return b''.join(pieces)
 
     def head(self):
         lines = self.until(b'\r\n\r\n').decode('latin-1').split('\r\n')
