@@ -321,6 +321,7 @@ static void start_verdict(struct flight *f, const struct config_endpoint *ep)
                   &f->w->app->budget, f->w->json, &f->w->loop->turn},
         .stream = f->chat.stream,
         .client_key = ep->key_mode == KEY_CLIENT,
+        .secret = headers_secret(ep, f->authorization),
         .answer_max = (size_t)opt->answer_max,
         .arena = &f->arena,
         .wall_us = f->w->loop->wall_us,

@@ -57,6 +57,16 @@ static struct slice hops(int n)
     return (struct slice){&DIGITS[n], 1};
 }
 
+struct slice headers_secret(const struct config_endpoint *ep, struct slice authorization)
+{
+    struct slice token;
+
+    if (ep->key_mode != KEY_CLIENT)
+        return ep->key_mode == KEY_OWN ? ep->secret : SLICE_NONE;
+    (void)slice_cut(authorization, ' ', &token);
+    return token.p != NULL ? slice_trim(token) : authorization;
+}
+
 size_t headers_up(const struct headers_ask *ask, struct arena *arena, struct header *out)
 {
     enum key_mode mode = ask->endpoint->key_mode;

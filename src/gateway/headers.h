@@ -22,6 +22,9 @@ struct arena;
 
 /* Fills `out` (HEADERS_UP_MAX rows); values that have to be made live in the arena. Returns how many. */
 size_t headers_up(const struct headers_ask *ask, struct arena *arena, struct header *out);
+/* The credential that goes up to the endpoint, without its scheme; empty when none does. `authorization`:
+ * what the client sent. */
+struct slice headers_secret(const struct config_endpoint *ep, struct slice authorization);
 /* The client's headers that a flight has to keep because they may go up: copied into the arena. */
 size_t headers_keep(const struct header *client, size_t client_n, struct arena *arena, struct header *out);
 

@@ -173,6 +173,22 @@ static enum err plain_body(struct verdict *v, struct slice bytes, bool *payload_
     return e == ERR_OK ? ERR_OK : overflow(v, bytes, e);
 }
 
+#define SECRET_MIN 6 /* shorter pieces are words */
+
+/* llm/redact.h knows the usual shapes of credentials; ours may have another. `words` are a copy in the arena,
+ * perhaps cut in the middle of it. */
+static void hide_secret(const struct verdict *v, struct slice words)
+{
+    struct slice secret = v->opts.secret;
+
+    for (size_t i = 0; i < words.n; i++) {
+        size_t n = words.n - i < secret.n ? words.n - i : secret.n;
+
+        if (n >= SECRET_MIN && memcmp(words.p + i, secret.p, n) == 0)
+            memset((char *)(uintptr_t)words.p + i, '*', n);
+    }
+}
+
 static enum err relay_body(struct verdict *v, struct slice bytes, bool *payload_seen)
 {
     enum outcome o = relay_feed(&v->relay, bytes, payload_seen);
@@ -181,6 +197,7 @@ static enum err relay_body(struct verdict *v, struct slice bytes, bool *payload_
     if (o == OUTCOME_OK)
         return ERR_OK;
     v->detail = arena_dup(v->opts.arena, slice_of(v->relay.detail));
+    hide_secret(v, v->detail);
     if (v->relay.failure_status != 0) { /* an error inside a success counts as the status that it names */
         v->status = v->relay.failure_status;
         o = outcome_of_status(v->status, v->opts.client_key);
@@ -215,6 +232,9 @@ static void read_words(struct verdict *v)
 {
     v->detail =
         answer_error_text(buf_slice(&v->body), v->opts.relay.json, v->opts.arena, &v->param, &v->code);
+    hide_secret(v, v->detail);
+    hide_secret(v, v->param);
+    hide_secret(v, v->code);
 }
 
 static enum outcome end_plain(struct verdict *v)

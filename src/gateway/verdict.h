@@ -19,8 +19,9 @@ struct verdict_sink {
 
 struct verdict_opts {
     struct relay_opts relay;
-    bool stream;     /* the client asked for a stream */
-    bool client_key; /* the credential is the client's own */
+    bool stream;         /* the client asked for a stream */
+    bool client_key;     /* the credential is the client's own */
+    struct slice secret; /* the credential that went up, or empty: it is not to be repeated to anybody */
     size_t answer_max;
     struct arena *arena; /* the flight's: keeps the endpoint's words */
     int64_t wall_us;

@@ -110,6 +110,38 @@ def test_a_plain_answer_that_breaks_off_is_no_whole_one_for_http_10_either(gatew
                 pass
 
 
+SECRET = 'zz9plural7z0alpha'  # no shape of a key that anybody knows
+
+
+@pytest.mark.parametrize('whose', ['own', 'client'])
+def test_a_credential_of_any_shape_that_an_endpoint_repeats_is_hidden(gateway, origin, whose):
+    def script(peer, request):
+        words = {'message': f'not with {SECRET}!', 'param': SECRET, 'code': SECRET}
+        model = request.json()['model']
+        assert request.headers['authorization'] == f'Bearer {SECRET}'
+        if model == 'stream':
+            peer.send(STREAM_HEAD + event('a') + b'data: ' + json.dumps({'error': words}).encode() + b'\n\n')
+            peer.close()
+            return None
+        if model == 'long':
+            words['message'] = 'x' * 290 + SECRET  # cut in its middle
+        return response({'error': words}, f'{500 if model == "500" else 400} No')
+
+    end = origin(script)
+    up = gateway({'endpoints': [config.endpoint('e', end.v1, key=SECRET if whose == 'own' else 'client')],
+                  'models': [{'name': '*', 'tiers': [[{'endpoint': 'e'}]]}]})
+    headers = {'Authorization': f'Bearer {SECRET}'} if whose == 'client' else {}
+    got = up.chat('400', headers=headers)
+    assert got.status == 400 and got.error()['message'].startswith('not with ' + '*' * len(SECRET) + '!')
+    bodies = [got.body] + [up.chat(m, headers=headers).body for m in ('500', 'long')]
+    with up.stream('stream', headers=headers) as stream:
+        stream.failure()
+        bodies.append(stream.raw)
+    assert up.stop() == []
+    for where in [*bodies, up.stdout().encode(), up.stderr().encode()]:
+        assert SECRET[:6].encode() not in where
+
+
 # -- clients -------------------------------------------------------------------------------------------------
 
 
