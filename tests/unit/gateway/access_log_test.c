@@ -217,7 +217,7 @@ static void send_secrets(struct wire *c, size_t i)
         "GET /v1/models HTTP/1.1\r\nHost: a\r\nX-Api-Key: canary\r\nCookie: s=canary\r\n\r\n",
         "GET /v1/models HTTP/1.1\r\nHost: a\r\nAuthorization: Basic canary\r\n\r\n",
         "GET /v1/models HTTP/1.1\r\nHost: a\r\nX-Api-Key: key-for-tests\r\n\r\n",
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n" WIRE_KEY "Content-Length: 8\r\n\r\n{\"canary",
+        ("POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n" WIRE_KEY "Content-Length: 8\r\n\r\n{\"canary"),
     };
 
     if (i < COUNT_OF(HEADS))

@@ -102,8 +102,8 @@ TEST(every_answer_has_an_id_also_refusals_and_no_two_the_same)
         "DELETE /v1/models HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET /healthz HTTP/1.1\r\n\r\n",
         "complete nonsense\r\n\r\n",
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n" WIRE_KEY
-        "Transfer-Encoding: chunked\r\n\r\nno size\r\n",
+        ("POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n" WIRE_KEY
+         "Transfer-Encoding: chunked\r\n\r\nno size\r\n"),
     };
     char ids[COUNT_OF(REQUESTS)][ID_BYTES + 1];
     struct world *w = begin(NULL);
@@ -305,6 +305,36 @@ TEST(past_the_memory_budget_new_work_is_refused_and_old_work_goes_on)
     wire_close(&big);
     wire_close(&other);
     caller_free(&old);
+    story_end(&w);
+}
+
+TEST(a_body_must_be_whole_before_the_deadline_and_a_plain_answer_may_come_after_that_of_others)
+{
+    struct story s;
+    struct world *w;
+    struct wire late, plain;
+
+    story_init(&s, "listen: 10.0.0.9:80\nkeys: [{name: tester, key: key-for-tests}]\n"
+                   "endpoints: [{name: one, provider: openai, url: 'http://10.0.0.1/v1', key: none}]\n"
+                   "models: [{name: small, tiers: [[{endpoint: one}]], deadline: 60s}]\n");
+    s.more = "timeouts: {deadline: 5s, hold: 1s, comment: 1s}\n";
+    s.one.ttft.median_us = 20 * STORY_S;
+    w = story_begin(&s);
+    wire_open(&late, w);
+    wire_open(&plain, w);
+    wire_send(&late, "POST /chat/completions HTTP/1.1\r\nHost: a\r\n" WIRE_KEY "Content-Length: 50\r\n\r\n");
+    wire_ask(&plain, "", simple());
+    for (int i = 0; i < 8; i++) {
+        world_run(w, STORY_S);
+        wire_send(&late, " ");
+    }
+    CHECK_INT(wire_status(&late), 408);
+    CHECK_INT(plain.got.n, 0); /* no comments: they are for streams */
+    CHECK(wire_wait(&plain, "\r\n\r\n{", 60 * STORY_S));
+    CHECK_INT(wire_status(&plain), 200);
+    CHECK(!wire_has(&plain, "event-stream"));
+    wire_close(&late);
+    wire_close(&plain);
     story_end(&w);
 }
 

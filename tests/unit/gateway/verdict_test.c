@@ -145,6 +145,35 @@ TEST(an_answer_past_the_bound_that_breaks_off_is_never_done)
     bench_fini(&b);
 }
 
+TEST(an_answer_past_the_bound_that_ends_inside_itself_is_truncated_whatever_the_framing_says)
+{
+    static const struct {
+        const char *end;
+        enum outcome outcome;
+    } ROWS[] = {{"\"}}]}", OUTCOME_OK},
+                {"\"}}]}\r\n \t", OUTCOME_OK},
+                {"", OUTCOME_TRUNCATED},
+                {"\"", OUTCOME_TRUNCATED},
+                {"\n\n", OUTCOME_TRUNCATED}};
+
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        struct bench b;
+        struct slice text;
+
+        bench_init(&b, false);
+        text =
+            arena_printf(&b.arena, "{\"choices\":[{\"message\":{\"content\":\"%0*d%s", 9000, 0, ROWS[i].end);
+        bench_begin(&b);
+        CHECK_INT(head(&b, 200, "application/json", -1, NULL, NULL), ERR_OK);
+        CHECK_INT(body(&b, (struct slice){text.p, 9000}), ERR_OK);
+        for (size_t at = 9000; at < text.n; at++) /* byte by byte */
+            CHECK_INT(body(&b, (struct slice){text.p + at, 1}), ERR_OK);
+        CHECK_INT(end(&b, ERR_OK), ROWS[i].outcome);
+        CHECK_INT(b.dones_n, ROWS[i].outcome == OUTCOME_OK);
+        bench_fini(&b);
+    }
+}
+
 TEST(when_the_memory_budget_is_used_up_a_plain_answer_passes_unchecked)
 {
     struct bench b;

@@ -252,7 +252,8 @@ static inline void origin_on_accept(void *ud, struct stream *s, const struct add
     struct origin_end *e = &o->ends[o->ends_n];
 
     (void)peer;
-    ASSERT(o->ends_n++ < ORIGIN_ENDS_MAX);
+    ASSERT(o->ends_n < ORIGIN_ENDS_MAX);
+    o->ends_n++;
     *e = (struct origin_end){.origin = o, .stream = s};
     buf_init(&e->in, WIRE_MAX, NULL);
     stream_set_cb(s, &ORIGIN_CB, e);
