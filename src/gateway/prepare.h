@@ -24,6 +24,6 @@ struct prepare_ask {
 /* Everything in `out` lives in the arena, the configuration or the chat's body. */
 void prepare_request(const struct prepare_ask *ask, struct arena *arena, struct client_request *out);
 /* Entry `i` over all tiers of a model. */
-const struct config_target *prepare_target(const struct config_model *model, int i);
+const struct config_target *prepare_target(const struct config_model *model, int target);
 
 #endif
