@@ -481,5 +481,5 @@ const struct flight_facts *flight_facts(const struct flight *f)
 
 size_t flight_position(const struct flight *f)
 {
-    return f->state == FL_LINE ? admission_position(&f->seat) : 0;
+    return f->state == FL_LINE ? admission_position(&f->seat, now_us(f)) : 0;
 }

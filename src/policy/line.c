@@ -33,6 +33,7 @@ struct line_model {
     size_t *tier_end;            /* where each tier ends in targets */
     struct list waiting[PRIORITY_N];
     size_t waiting_n;
+    int64_t counted_us; /* when the places of those who wait were counted */
 };
 
 struct line {
@@ -208,7 +209,7 @@ static void enqueue(struct line *l, struct line_model *m, struct ticket *t)
 {
     list_insert_before(place_for(&m->waiting[t->priority], t->arrived_us), &t->node);
     t->state = TICKET_WAITING;
-    m->waiting_n++;
+    t->place = ++m->waiting_n; /* until the next count */
     l->waiting_n++;
 }
 
@@ -363,6 +364,28 @@ size_t line_position(const struct line *l, const struct ticket *t)
     for (const struct list *it = t->node.prev; it != &m->waiting[t->priority]; it = it->prev)
         place++;
     return place;
+}
+
+static void count_places(struct line_model *m)
+{
+    size_t place = 1;
+
+    for (int p = 0; p < PRIORITY_N; p++) {
+        LIST_EACH (it, &m->waiting[p])
+            ticket_at(it)->place = place++;
+    }
+}
+
+size_t line_place(struct line *l, const struct ticket *t, int64_t now_us)
+{
+    struct line_model *m = model_of(l, t->model);
+
+    ASSERT(t->state == TICKET_WAITING);
+    if (m->counted_us == 0 || now_us - m->counted_us >= LINE_COUNT_US) {
+        count_places(m);
+        m->counted_us = now_us;
+    }
+    return t->place;
 }
 
 size_t line_used(const struct line *l)

@@ -16,6 +16,7 @@
 #include "config/config.h"
 #include "policy/outcome.h"
 
+#define LINE_COUNT_US INT64_C(1000000)
 #define LINE_TARGETS_MAX 64 /* targets of one model; config refuses more */
 
 enum ticket_state { TICKET_FREE, TICKET_WAITING, TICKET_GRANTED, TICKET_TAKEN };
@@ -29,6 +30,7 @@ struct ticket {
     int64_t arrived_us;    /* first arrival: a retry keeps its place */
     uint64_t tried;        /* bit per target (counted over all tiers) that this flight has tried */
     struct slice upstream; /* model name for targets that set none; borrowed, lives as long as the flight */
+    size_t place;          /* WAITING: in the line, as last counted (line_place) */
     /* set while GRANTED or TAKEN: */
     int target; /* index over all tiers of the model */
     int tier;
@@ -70,6 +72,9 @@ void line_cancel(struct line *l, struct ticket *t, int64_t now_us, struct rng *d
 /* Tickets waiting for a model; place of a WAITING ticket (1 = next). */
 size_t line_depth(const struct line *l, int model);
 size_t line_position(const struct line *l, const struct ticket *t);
+/* The same as counted at most LINE_COUNT_US ago: thousands that wait ask again and again, and each exact
+ * answer walks past everybody in front. */
+size_t line_place(struct line *l, const struct ticket *t, int64_t now_us);
 
 /* Slots in use over the whole group: 0 when idle. */
 size_t line_used(const struct line *l);

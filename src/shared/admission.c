@@ -146,7 +146,7 @@ void admission_leave(struct seat *s, int64_t now_us, struct rng *dice)
     unlock_group(g);
 }
 
-size_t admission_position(const struct seat *s)
+size_t admission_position(const struct seat *s, int64_t now_us)
 {
     size_t place = 0;
 
@@ -154,7 +154,7 @@ size_t admission_position(const struct seat *s)
         return 0;
     struct group *g = lock_group(s->admission, s->ticket.model);
     if (s->ticket.state == TICKET_WAITING)
-        place = line_position(g->line, &s->ticket);
+        place = line_place(g->line, &s->ticket, now_us);
     unlock_group(g);
     return place;
 }

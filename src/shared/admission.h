@@ -33,7 +33,8 @@ void seat_init(struct seat *s, struct admission *a, struct mailbox *box, void (*
 enum line_verdict admission_enter(struct seat *s, int64_t now_us, struct rng *dice);
 /* Gives back whatever the seat holds: a slot, a place, a grant under way. Idempotent. */
 void admission_leave(struct seat *s, int64_t now_us, struct rng *dice);
-size_t admission_position(const struct seat *s); /* 1 = next; 0: not waiting */
+/* 1 = next, as counted at most a second ago (line_place); 0: not waiting. */
+size_t admission_position(const struct seat *s, int64_t now_us);
 
 /* Thread: any. */
 size_t admission_depth(struct admission *a, int model);
