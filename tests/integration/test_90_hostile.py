@@ -85,7 +85,8 @@ def test_a_request_that_an_endpoint_died_of_is_not_sent_again_in_secret(gateway,
 
 @pytest.mark.parametrize('limit, status', [('64KiB', 502), ('256KiB', 200)])
 def test_the_head_of_an_endpoints_answer_is_bounded(gateway, origin, limit, status):
-    up = gateway(origin(lambda peer, request: response(answer(), x_much='x' * 100000)), limits={'head': limit})
+    end = origin(lambda peer, request: response(answer(), x_much='x' * 100000))
+    up = gateway(end, limits={'head': limit})
     got = up.chat('m')
     assert got.status == status
     if status == 502:
@@ -340,5 +341,5 @@ def test_a_client_that_takes_nothing_is_let_go(gateway, origin, connection, stre
     asked = http.request('POST', http.CHAT, http.chat_body('m', stream=stream), {'Connection': connection})
     with slow_reader(up.at, asked):
         up.access(asked='m')
-        until(lambda: up.metrics().value('tidegate_memory_budget_used_bytes') == 0, 'what waited for it is gone',
+        until(lambda: up.metrics().value('tidegate_memory_budget_used_bytes') == 0, 'what waited is gone',
               limit=20)
