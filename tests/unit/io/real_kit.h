@@ -19,8 +19,10 @@
 struct side {
     struct kit *kit;
     struct stream *s;
-    struct side *next; /* of the accepted ones */
-    uint64_t hash;     /* of every byte, in order */
+    struct side *next;   /* of the accepted ones */
+    struct slice expect; /* p not NULL: what comes must be this, and is not hashed */
+    bool differs;
+    uint64_t hash; /* of every byte, in order */
     size_t got_n, datas_n, opens_n, drains_n, closes_n;
     enum err why;
     bool echo;
@@ -70,7 +72,10 @@ static inline void side_opened(void *ud)
 
 static inline void side_note(struct side *x, struct slice bytes)
 {
-    for (size_t i = 0; i < bytes.n; i++)
+    if (x->expect.p != NULL)
+        x->differs = x->differs || bytes.n > x->expect.n - x->got_n ||
+                     memcmp(bytes.p, x->expect.p + x->got_n, bytes.n) != 0;
+    for (size_t i = 0; i < bytes.n && x->expect.p == NULL; i++)
         x->hash = x->hash * 1099511628211U + (unsigned char)bytes.p[i];
     x->got_n += bytes.n;
     x->datas_n++;
@@ -218,8 +223,11 @@ static inline struct slice noise(size_t n, uint64_t seed)
     struct rng r;
 
     rng_seed(&r, seed);
-    for (size_t i = 0; i < n; i++)
-        p[i] = (char)rng_u64(&r);
+    for (size_t i = 0; i < n; i += sizeof(uint64_t)) {
+        uint64_t word = rng_u64(&r);
+
+        memcpy(p + i, &word, n - i < sizeof word ? n - i : sizeof word);
+    }
     return (struct slice){p, n};
 }
 

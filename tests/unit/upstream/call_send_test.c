@@ -19,8 +19,11 @@ static void large_init(struct large *g, size_t n)
 
     g->bytes = mem_alloc(n);
     rng_seed(&r, n);
-    for (size_t i = 0; i < n; i++)
-        g->bytes[i] = (char)('a' + rng_below(&r, 26));
+    for (size_t i = 0; i < n; i += sizeof(uint64_t)) {
+        uint64_t word = rng_u64(&r);
+
+        memcpy(g->bytes + i, &word, n - i < sizeof word ? n - i : sizeof word);
+    }
     g->pieces[0] = (struct slice){g->bytes, n / 3};
     g->pieces[1] = SLICE_NONE;
     g->pieces[2] = (struct slice){g->bytes + n / 3, n - n / 3};

@@ -50,10 +50,13 @@ static inline void peer_say(struct peer *p, const char *text)
         stream_send(p->s, slice_of(text));
 }
 
+#define HEAD_BYTES 4096 /* heads are smaller; bodies need not be searched */
+
 /* Content-Length of the head in `in`, and where its body begins; false: the head is not whole. */
 static inline bool peer_head(const struct peer *p, size_t *body_at, size_t *length)
 {
-    struct slice in = buf_slice(&p->in), name = SLICE("\r\nContent-Length: ");
+    struct slice in = {p->in.p, p->in.n < HEAD_BYTES ? p->in.n : HEAD_BYTES},
+                 name = SLICE("\r\nContent-Length: ");
     ptrdiff_t end = slice_find(in, SLICE("\r\n\r\n")), at = slice_find(in, name);
     uint64_t n = 0;
 
