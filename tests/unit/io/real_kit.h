@@ -202,6 +202,17 @@ static inline struct side *kit_pair(struct kit *k, struct side *x)
     return k->accepted;
 }
 
+/* A connected side that is paused before it is open, behind an accepted one that sends `bytes`. */
+static inline struct side *pair_that_waits(struct kit *k, struct side *x, struct slice bytes)
+{
+    k->model.greet = bytes;
+    kit_connect(k, x);
+    stream_pause(x->s);
+    kit_until(k, &k->accepts_n, k->accepts_n + 1);
+    kit_until(k, &x->opens_n, 1);
+    return k->accepted;
+}
+
 static inline void kit_fini(struct kit *k)
 {
     while (k->accepted != NULL) {
