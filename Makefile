@@ -12,10 +12,10 @@ B := build$(if $(SAN),/$(SAN))$(if $(WERROR),/werror)
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 JOBS := $(shell nproc)
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(JOBS)
 endif
-MAKEFLAGS += --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 CC ?= cc
 ifeq ($(origin CC),default)
@@ -113,7 +113,7 @@ test: unit
 CHECKS := "$(MAKE) format-check" "$(MAKE) -k WERROR=1 objects" "$(MAKE) -k WERROR=1 tidy" tools/layers.sh \
           tools/style.sh "python3 tools/docs.py --check"
 check:
-	@rc=0; for c in $(CHECKS); do \
+	+@rc=0; for c in $(CHECKS); do \
 	  $$c || { rc=1; echo "check: FAILED: $$c" >&2; }; done; [ $$rc = 0 ] && echo 'check: fine'; exit $$rc
 
 objects: $(call obj,$(ALL_C))
