@@ -72,17 +72,16 @@ TEST(dates_both_ways)
 
 TEST(every_day_of_a_cycle_of_years)
 {
+    int64_t wrong_n = 0;
+
     for (int64_t day = 0; day < 146097; day++) {
         char out[DATE_BYTES];
         int64_t back_s = -1;
 
         date_format(day * 86400 * CLOCK_SECOND_US, out);
-        if (!date_parse((struct slice){out, sizeof out}, 0, &back_s) || back_s != day * 86400) {
-            CHECK_INT(back_s, day * 86400);
-            return;
-        }
+        wrong_n += !date_parse((struct slice){out, sizeof out}, 0, &back_s) || back_s != day * 86400;
     }
-    CHECK(true);
+    CHECK_INT(wrong_n, 0);
 }
 
 TEST(the_old_forms_of_dates)
