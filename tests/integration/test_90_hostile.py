@@ -224,7 +224,13 @@ class Unread:
         self.flags = lambda: fcntl.fcntl(write_end, fcntl.F_GETFL)
         yard.closing(self)
         until(self.listens, 'it listens')
-        self.clear()
+        said = b''
+
+        def has_greeted():
+            nonlocal said
+            said += self.clear()
+            return b'(the one line to change)' in said
+        until(has_greeted, 'the banner is out')
 
     def listens(self):
         try:
@@ -265,7 +271,9 @@ def test_an_access_log_that_nobody_reads_costs_lines_and_not_requests(yard, tmp_
         said += up.clear()
         return b'"lines_lost_before":' in said
     until(has_told, 'the loss is told')
-    for line in said.splitlines()[2:-1]:
+    lines = said.splitlines()[1:-1]  # the first may have begun behind the banner
+    assert len(lines) > 2
+    for line in lines:
         assert json.loads(line)
     up.child.send_signal(signal.SIGTERM)
     assert up.child.wait(20) == 0  # with a full pipe again
