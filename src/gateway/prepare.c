@@ -46,7 +46,7 @@ void prepare_request(const struct prepare_ask *ask, struct arena *arena, struct 
     *out = (struct client_request){
         .method = SLICE("POST"),
         .base_path = ep->base_path,
-        .path = dialect_get((enum dialect_id)ep->provider)->chat_path,
+        .path = dialect_get((enum dialect_id)ep->provider)->path[SURFACE_CHAT],
         .authority = ep->authority,
         .headers = headers,
         .headers_n = headers_up(&headers_ask, arena, headers),

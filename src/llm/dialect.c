@@ -4,6 +4,11 @@
 
 #include "base/assert.h"
 
+#define PATH(text)               \
+    {                            \
+        (text), sizeof(text) - 1 \
+    }
+
 /* The plain row also serves the many providers that copied OpenAI's API: hosts of DeepSeek's models pass
  * its reason on, Zhipu reports a failure in the middle of a stream as "network_error". */
 static const struct slice openai_failed[] = {
@@ -29,8 +34,14 @@ static const struct dialect dialects[DIALECT_N] = {
     [DIALECT_OPENAI] =
         {
             .name = "openai",
-            .chat_path = {"/chat/completions", sizeof "/chat/completions" - 1},
-            .models_path = {"/models", sizeof "/models" - 1},
+            .path =
+                {
+                    [SURFACE_CHAT] = PATH("/chat/completions"),
+                    [SURFACE_COMPLETIONS] = PATH("/completions"),
+                    [SURFACE_EMBEDDINGS] = PATH("/embeddings"),
+                    [SURFACE_RESPONSES] = PATH("/responses"),
+                },
+            .models_path = PATH("/models"),
             .failed_finish = openai_failed,
             .failed_finish_n = COUNT_OF(openai_failed),
             .request_id_headers = openai_ids,
@@ -39,8 +50,14 @@ static const struct dialect dialects[DIALECT_N] = {
     [DIALECT_DEEPSEEK] =
         {
             .name = "deepseek",
-            .chat_path = {"/chat/completions", sizeof "/chat/completions" - 1},
-            .models_path = {"/models", sizeof "/models" - 1},
+            .path =
+                {
+                    [SURFACE_CHAT] = PATH("/chat/completions"),
+                    [SURFACE_COMPLETIONS] = PATH("/beta/completions"), /* fill in the middle */
+                    [SURFACE_RESPONSES] = PATH("/responses"),
+                    [SURFACE_MESSAGES] = PATH("/anthropic/v1/messages"),
+                },
+            .models_path = PATH("/models"),
             .usage_on_last_content = true,
             .blank_lines_wait = true,
             .failed_finish = deepseek_failed,

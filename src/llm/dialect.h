@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* What differs between the providers that speak OpenAI's chat API, as one table row each. */
+/* What differs between the providers, as one table row each. */
 #ifndef LLM_DIALECT_H
 #define LLM_DIALECT_H
 
 #include <stdbool.h>
 
 #include "base/slice.h"
+#include "llm/surface.h"
 
 enum dialect_id { DIALECT_OPENAI, DIALECT_DEEPSEEK, DIALECT_N };
 
 struct dialect {
-    const char *name;       /* "openai" */
-    struct slice chat_path; /* behind the base path: "/chat/completions" */
+    const char *name;             /* "openai" */
+    struct slice path[SURFACE_N]; /* behind the base path: "/chat/completions"; empty: not spoken */
     struct slice models_path;
     bool usage_on_last_content; /* usage rides on the last content chunk instead of on one of its own */
     bool blank_lines_wait;      /* blank lines before a plain answer mean "queued" */

@@ -21,7 +21,8 @@ TEST(every_row_is_complete)
         const struct dialect *d = dialect_get((enum dialect_id)i);
 
         CHECK(d->name && d->name[0]);
-        CHECK(d->chat_path.n > 1 && d->chat_path.p[0] == '/');
+        for (int k = 0; k < SURFACE_N; k++)
+            CHECK(d->path[k].n == 0 || (d->path[k].n > 1 && d->path[k].p[0] == '/'));
         CHECK(d->models_path.n > 1 && d->models_path.p[0] == '/');
         CHECK(d->failed_finish_n == 0 || d->failed_finish);
         CHECK(d->request_id_headers_n > 0 && d->request_id_headers[0].n > 0);
@@ -33,6 +34,9 @@ TEST(rows_say_what_the_providers_document)
     CHECK_STR(dialect_get(DIALECT_OPENAI)->name, "openai");
     CHECK(!dialect_get(DIALECT_OPENAI)->usage_on_last_content);
     CHECK(!dialect_get(DIALECT_OPENAI)->blank_lines_wait);
+    CHECK(dialect_get(DIALECT_OPENAI)->path[SURFACE_MESSAGES].n == 0);
+    CHECK_STR(dialect_get(DIALECT_DEEPSEEK)->path[SURFACE_MESSAGES].p, "/anthropic/v1/messages");
+    CHECK(dialect_get(DIALECT_DEEPSEEK)->path[SURFACE_EMBEDDINGS].n == 0);
     CHECK_STR(dialect_get(DIALECT_DEEPSEEK)->name, "deepseek");
     CHECK(dialect_get(DIALECT_DEEPSEEK)->usage_on_last_content);
     CHECK(dialect_get(DIALECT_DEEPSEEK)->blank_lines_wait);
