@@ -132,8 +132,8 @@ static void put_flight(struct line *l, const struct exchange *ex)
 
     if (ex->match.model >= 0) {
         put_text(l, SLICE(",\"model\":"), cfg->models[ex->match.model].name, 128);
-        put_text(l, SLICE(",\"asked\":"), ex->chat.model, 128);
-        put(l, ex->chat.stream ? SLICE(",\"stream\":true") : SLICE(",\"stream\":false"));
+        put_text(l, SLICE(",\"asked\":"), ex->request.model, 128);
+        put(l, ex->request.stream ? SLICE(",\"stream\":true") : SLICE(",\"stream\":false"));
     }
     if (f->endpoint >= 0)
         put_text(l, SLICE(",\"endpoint\":"), slice_of(cfg->endpoints[f->endpoint].name), 64);

@@ -114,7 +114,7 @@ void exchange_fail_with(struct exchange *ex, const struct flight_end *end)
         response_error(ex, end);
         return;
     }
-    if (ex->chat.stream) {
+    if (ex->request.stream) {
         response_error_event(ex, end);
         conn_abort(ex->conn);
     } else {
@@ -166,9 +166,9 @@ static void on_begin(struct subscriber *s, int64_t length)
     ex->state = EX_RELAY;
     if (ex->head_sent)
         return;
-    response_begin(ex, ex->chat.stream ? SLICE("text/event-stream") : SLICE("application/json"),
+    response_begin(ex, ex->request.stream ? SLICE("text/event-stream") : SLICE("application/json"),
                    length >= 0 ? length : CONN_CHUNKED);
-    if (ex->chat.stream)
+    if (ex->request.stream)
         timer_set(&ex->w->loop->wheel, &ex->timer, now_us(ex) + config(ex)->opt.comment_us);
 }
 
@@ -291,16 +291,16 @@ static enum step enter_read(struct exchange *ex)
 static enum step enter_understand(struct exchange *ex)
 {
     const char *why = NULL, *param = NULL;
-    enum err e = chat_parse(buf_slice(&ex->body), ex->w->json, ex->arena, &ex->chat, &why, &param);
+    enum err e = request_parse(buf_slice(&ex->body), ex->w->json, ex->arena, &ex->request, &why, &param);
 
     if (e != ERR_OK) {
         fail_field(ex, e, why, param);
         return STEP_WAIT;
     }
-    ex->match = config_find_model(config(ex), ex->chat.model);
+    ex->match = config_find_model(config(ex), ex->request.model);
     if (ex->match.model < 0) {
         struct slice text =
-            arena_printf(ex->arena, "The model '%.*s' does not exist here.", SLICE_ARG(ex->chat.model));
+            arena_printf(ex->arena, "The model '%.*s' does not exist here.", SLICE_ARG(ex->request.model));
 
         fail_field(ex, ERR_MODEL_NOT_FOUND, text.p, "model");
         return STEP_WAIT;
@@ -326,7 +326,7 @@ static enum step enter_join(struct exchange *ex)
         .alias = ex->match.alias,
         .upstream = ex->match.upstream,
         .priority = ex->wishes.priority,
-        .chat = &ex->chat,
+        .request = &ex->request,
         .body = &ex->body,
         .authorization = http_header(ex->rq->headers, ex->rq->headers_n, "authorization"),
         .request_id = ex->request_id,
@@ -338,7 +338,7 @@ static enum step enter_join(struct exchange *ex)
 
     ask.deadline_us =
         clocks_deadline(ex->started_us, model->deadline_us, ex->wishes.deadline_ms, ex->wishes.timeout_s);
-    if (ex->chat.stream)
+    if (ex->request.stream)
         timer_set(&ex->w->loop->wheel, &ex->timer, clock_add(now_us(ex), config(ex)->opt.hold_us));
     ex->state = EX_AWAIT;
     flight_open(ex->w, &ask, &ex->subscriber, &SUBSCRIBER_CB);

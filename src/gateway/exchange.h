@@ -37,7 +37,7 @@ struct exchange {
     struct slice request_id;
     const struct config_key *key; /* who calls, or NULL: nobody needs to say */
     struct buf body;
-    struct chat chat;
+    struct request request;
     struct config_match match; /* match.model -1: not known yet */
     struct wishes wishes;
     int64_t started_us;

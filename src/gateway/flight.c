@@ -34,7 +34,7 @@ struct flight {
     const struct config_alias *alias;
     enum flight_state state;
     struct answer_log log;
-    struct chat chat;
+    struct request request;
     struct buf body;
     struct slice authorization, request_id;
     int hops;
@@ -317,9 +317,9 @@ static void start_verdict(struct flight *f, const struct config_endpoint *ep)
 {
     const struct config_options *opt = &config(f)->opt;
     struct verdict_opts o = {
-        .relay = {dialect_get((enum dialect_id)ep->provider), f->chat.include_usage, (size_t)opt->event_max,
-                  &f->w->app->budget, f->w->json, &f->w->loop->turn},
-        .stream = f->chat.stream,
+        .relay = {dialect_get((enum dialect_id)ep->provider), f->request.include_usage,
+                  (size_t)opt->event_max, &f->w->app->budget, f->w->json, &f->w->loop->turn},
+        .stream = f->request.stream,
         .client_key = ep->key_mode == KEY_CLIENT,
         .secret = headers_secret(ep, f->authorization),
         .answer_max = (size_t)opt->answer_max,
@@ -336,7 +336,7 @@ static void start_clocks(struct flight *f)
     const struct config_options *opt = &config(f)->opt;
 
     f->clocks = (struct clocks){
-        .streaming = f->chat.stream,
+        .streaming = f->request.stream,
         .transport_us = opt->transport_us,
         .progress_us = opt->progress_us,
         .deadline_at_us = f->deadline_us,
@@ -351,7 +351,7 @@ static enum step enter_call(struct flight *f)
     const struct config_target *target = prepare_target(f->model, f->seat.ticket.target);
     const struct config_endpoint *ep = &config(f)->endpoints[target->endpoint];
     struct prepare_ask ask = {
-        ep,      target,    f->alias, &f->chat, f->seat.ticket.upstream, f->authorization, f->request_id,
+        ep,      target,    f->alias, &f->request, f->seat.ticket.upstream, f->authorization, f->request_id,
         f->kept, f->kept_n, f->hops};
     struct call_opts opts = {.head_max = (size_t)config(f)->opt.head_max};
     struct pool *pool = &f->w->pools[target->endpoint];
@@ -418,9 +418,9 @@ void flight_open(struct worker *w, const struct flight_ask *ask, struct subscrib
     answer_log_subscribe(&f->log, s, f, cb);
     f->body = *ask->body;
     buf_init(ask->body, f->body.max, f->body.budget);
-    f->chat = *ask->chat;
-    f->chat.body = buf_slice(&f->body);
-    f->chat.model = arena_dup(&f->arena, ask->chat->model);
+    f->request = *ask->request;
+    f->request.body = buf_slice(&f->body);
+    f->request.model = arena_dup(&f->arena, ask->request->model);
     f->authorization = arena_dup(&f->arena, ask->authorization);
     f->request_id = arena_dup(&f->arena, ask->request_id);
     f->hops = ask->hops;

@@ -22,7 +22,7 @@
 #include "gateway/answer_log.h"
 #include "gateway/worker.h"
 #include "llm/answer.h"
-#include "llm/chat.h"
+#include "llm/request.h"
 #include "policy/outcome.h"
 
 struct flight_facts {
@@ -38,9 +38,9 @@ struct flight_ask {
     const struct config_alias *alias; /* or NULL */
     struct slice upstream;            /* name for targets that set none */
     enum priority priority;
-    const struct chat *chat;    /* parsed from `body` */
-    struct buf *body;           /* taken over: empty afterwards */
-    struct slice authorization; /* the client's, for endpoints with key: client; or empty */
+    const struct request *request; /* parsed from `body` */
+    struct buf *body;              /* taken over: empty afterwards */
+    struct slice authorization;    /* the client's, for endpoints with key: client; or empty */
     struct slice request_id;
     int hops;                     /* gateways that the request has passed through before */
     const struct header *headers; /* the client's; those that may go up are copied */

@@ -23,24 +23,24 @@ const struct config_target *prepare_target(const struct config_model *model, int
 static void make_body(const struct prepare_ask *ask, struct arena *arena, struct client_request *out)
 {
     size_t n = ask->alias != NULL ? ask->alias->sets_n : 0;
-    struct chat_set *sets = arena_alloc(arena, n * sizeof *sets);
-    struct slice *pieces = arena_alloc(arena, CHAT_PIECES_MAX * sizeof *pieces);
-    struct chat_edit edit = {.model = ask->target->model.p != NULL ? ask->target->model : ask->upstream,
-                             .sets = sets,
-                             .sets_n = n,
-                             .ask_usage = ask->chat->stream};
+    struct request_set *sets = arena_alloc(arena, n * sizeof *sets);
+    struct slice *pieces = arena_alloc(arena, REQUEST_PIECES_MAX * sizeof *pieces);
+    struct request_edit edit = {.model = ask->target->model.p != NULL ? ask->target->model : ask->upstream,
+                                .sets = sets,
+                                .sets_n = n,
+                                .ask_usage = ask->request->stream};
 
     for (size_t i = 0; i < n; i++)
-        sets[i] = (struct chat_set){ask->alias->sets[i].name, ask->alias->sets[i].json};
+        sets[i] = (struct request_set){ask->alias->sets[i].name, ask->alias->sets[i].json};
     out->body = pieces;
-    out->body_n = chat_rewrite(ask->chat, &edit, arena, pieces, CHAT_PIECES_MAX, &out->body_bytes);
+    out->body_n = request_rewrite(ask->request, &edit, arena, pieces, REQUEST_PIECES_MAX, &out->body_bytes);
 }
 
 void prepare_request(const struct prepare_ask *ask, struct arena *arena, struct client_request *out)
 {
     const struct config_endpoint *ep = ask->endpoint;
-    struct headers_ask headers_ask = {ep,          ask->authorization, ask->request_id, ask->kept,
-                                      ask->kept_n, ask->chat->stream,  ask->hops};
+    struct headers_ask headers_ask = {ep,          ask->authorization,   ask->request_id, ask->kept,
+                                      ask->kept_n, ask->request->stream, ask->hops};
     struct header *headers = arena_alloc(arena, HEADERS_UP_MAX * sizeof *headers);
 
     *out = (struct client_request){

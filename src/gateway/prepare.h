@@ -6,13 +6,13 @@
 #include "base/arena.h"
 #include "config/config.h"
 #include "http/client.h"
-#include "llm/chat.h"
+#include "llm/request.h"
 
 struct prepare_ask {
     const struct config_endpoint *endpoint;
     const struct config_target *target;
     const struct config_alias *alias; /* or NULL */
-    const struct chat *chat;
+    const struct request *request;
     struct slice upstream;      /* model name when the target sets none */
     struct slice authorization; /* the client's */
     struct slice request_id;
@@ -21,7 +21,7 @@ struct prepare_ask {
     int hops; /* gateways before this one */
 };
 
-/* Everything in `out` lives in the arena, the configuration or the chat's body. */
+/* Everything in `out` lives in the arena, the configuration or the client's body. */
 void prepare_request(const struct prepare_ask *ask, struct arena *arena, struct client_request *out);
 /* Entry `i` over all tiers of a model. */
 const struct config_target *prepare_target(const struct config_model *model, int target);

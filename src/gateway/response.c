@@ -51,7 +51,7 @@ void response_begin(struct exchange *ex, struct slice content_type, int64_t leng
     size_t n = 0;
 
     h[n++] = (struct header){SLICE("Content-Type"), content_type};
-    if (ex->chat.stream) {
+    if (ex->request.stream) {
         h[n++] = (struct header){SLICE("Cache-Control"), SLICE("no-cache")};
         h[n++] = (struct header){SLICE("X-Accel-Buffering"), SLICE("no")};
     }

@@ -8,7 +8,7 @@
 
 struct bench {
     struct arena arena;
-    struct chat chat;
+    struct request request;
     struct config_endpoint endpoint;
     struct config_target target;
     struct prepare_ask ask;
@@ -21,7 +21,7 @@ static void bench_init(struct bench *b, const char *body)
 
     memset(b, 0, sizeof *b);
     arena_init(&b->arena, NULL, 0, 4096);
-    CHECK_INT(chat_parse(slice_of(body), NULL, &b->arena, &b->chat, &why, &param), ERR_OK);
+    CHECK_INT(request_parse(slice_of(body), NULL, &b->arena, &b->request, &why, &param), ERR_OK);
     b->endpoint = (struct config_endpoint){.name = "e",
                                            .provider = PROVIDER_OPENAI,
                                            .base_path = SLICE("/v1"),
@@ -30,7 +30,7 @@ static void bench_init(struct bench *b, const char *body)
                                            .secret = SLICE("secret")};
     b->ask = (struct prepare_ask){.endpoint = &b->endpoint,
                                   .target = &b->target,
-                                  .chat = &b->chat,
+                                  .request = &b->request,
                                   .upstream = SLICE("from-the-client"),
                                   .request_id = SLICE("req_1")};
 }

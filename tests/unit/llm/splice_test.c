@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 #include "base/rng.h"
-#include "llm/chat.h"
+#include "llm/request.h"
 
 #include "tap.h"
 
@@ -27,17 +27,18 @@ static struct slice join(const struct slice *pieces, size_t n, struct arena *are
 }
 
 /* The rewritten body, made with at most `max` pieces, in the arena. */
-static struct slice rewrite(struct slice body, const struct chat_edit *edit, size_t max, struct arena *arena)
+static struct slice rewrite(struct slice body, const struct request_edit *edit, size_t max,
+                            struct arena *arena)
 {
     struct json_pool *pool = json_pool_new(4096);
     char *copy = tap_guard(body.p, body.n);
-    struct slice pieces[CHAT_PIECES_MAX], result;
-    struct chat chat;
+    struct slice pieces[REQUEST_PIECES_MAX], result;
+    struct request request;
     const char *why, *param;
     size_t n, total;
 
-    CHECK_INT(chat_parse((struct slice){copy, body.n}, pool, arena, &chat, &why, &param), ERR_OK);
-    n = chat_rewrite(&chat, edit, arena, pieces, max, &total);
+    CHECK_INT(request_parse((struct slice){copy, body.n}, pool, arena, &request, &why, &param), ERR_OK);
+    n = request_rewrite(&request, edit, arena, pieces, max, &total);
     CHECK(n >= 1 && n <= max);
     result = join(pieces, n, arena);
     CHECK_INT(result.n, total);
@@ -46,12 +47,12 @@ static struct slice rewrite(struct slice body, const struct chat_edit *edit, siz
     return result;
 }
 
-static void check_edit(const char *body, const struct chat_edit *edit, const char *want)
+static void check_edit(const char *body, const struct request_edit *edit, const char *want)
 {
     struct arena arena;
 
     arena_init(&arena, NULL, 0, 4096);
-    for (size_t max = 1; max <= CHAT_PIECES_MAX; max++) {
+    for (size_t max = 1; max <= REQUEST_PIECES_MAX; max++) {
         struct slice got = rewrite(slice_of(body), edit, max, &arena);
 
         if (!CHECK_MEM(got.p, got.n, want, strlen(want)))
@@ -64,16 +65,16 @@ TEST(an_unchanged_body_is_one_piece_of_the_clients_bytes)
 {
     static const char body[] = " {\"model\":\"m\", " MESSAGES ", \"x\" : 1.50 }\n";
     struct json_pool *pool = json_pool_new(4096);
-    struct chat_edit edit = {.model = SLICE("m"), .ask_usage = true};
-    struct slice pieces[CHAT_PIECES_MAX];
+    struct request_edit edit = {.model = SLICE("m"), .ask_usage = true};
+    struct slice pieces[REQUEST_PIECES_MAX];
     const char *why, *param;
     struct arena arena;
-    struct chat chat;
+    struct request request;
     size_t total;
 
     arena_init(&arena, NULL, 0, 4096);
-    CHECK_INT(chat_parse(SLICE(body), pool, &arena, &chat, &why, &param), ERR_OK);
-    CHECK_INT(chat_rewrite(&chat, &edit, &arena, pieces, CHAT_PIECES_MAX, &total), 1);
+    CHECK_INT(request_parse(SLICE(body), pool, &arena, &request, &why, &param), ERR_OK);
+    CHECK_INT(request_rewrite(&request, &edit, &arena, pieces, REQUEST_PIECES_MAX, &total), 1);
     CHECK(pieces[0].p == body && pieces[0].n == sizeof body - 1 && total == sizeof body - 1);
     arena_fini(&arena);
     json_pool_free(&pool);
@@ -81,7 +82,7 @@ TEST(an_unchanged_body_is_one_piece_of_the_clients_bytes)
 
 TEST(replaces_the_model)
 {
-    struct chat_edit edit = {.model = SLICE("other-name")};
+    struct request_edit edit = {.model = SLICE("other-name")};
 
     check_edit("{\"model\":\"m\"," MESSAGES "}", &edit, "{\"model\":\"other-name\"," MESSAGES "}");
     check_edit(" { " MESSAGES " , \"model\" : \"m\" } ", &edit,
@@ -97,7 +98,7 @@ TEST(replaces_the_model)
 
 TEST(leaves_no_second_model_behind)
 {
-    struct chat_edit edit = {.model = SLICE("z")};
+    struct request_edit edit = {.model = SLICE("z")};
 
     check_edit("{\"model\":\"a\"," MESSAGES ",\"model\":\"b\"}", &edit, "{" MESSAGES ",\"model\":\"z\"}");
     check_edit("{\"model\":\"a\",\"mod\\u0065l\":\"b\", \"model\":\"c\" ," MESSAGES "}", &edit,
@@ -111,7 +112,7 @@ TEST(leaves_no_second_model_behind)
 
 TEST(only_the_stream_that_was_read_is_passed_on)
 {
-    struct chat_edit edit = {.model = SLICE("m"), .ask_usage = true};
+    struct request_edit edit = {.model = SLICE("m"), .ask_usage = true};
 
     check_edit("{\"stream\":true,\"model\":\"m\",\"stream\":false," MESSAGES "}", &edit,
                "{\"model\":\"m\",\"stream\":false," MESSAGES "}");
@@ -124,9 +125,9 @@ TEST(only_the_stream_that_was_read_is_passed_on)
 
 TEST(sets_replace_or_are_added)
 {
-    const struct chat_set sets[] = {{SLICE("thinking"), SLICE("{\"type\":\"disabled\"}")},
-                                    {SLICE("top_p"), SLICE("1")}};
-    struct chat_edit edit = {.model = SLICE("m"), .sets = sets, .sets_n = 2};
+    const struct request_set sets[] = {{SLICE("thinking"), SLICE("{\"type\":\"disabled\"}")},
+                                       {SLICE("top_p"), SLICE("1")}};
+    struct request_edit edit = {.model = SLICE("m"), .sets = sets, .sets_n = 2};
 
     check_edit("{\"model\":\"m\"," MESSAGES "}", &edit,
                "{\"model\":\"m\"," MESSAGES ",\"thinking\":{\"type\":\"disabled\"},\"top_p\":1}");
@@ -139,12 +140,12 @@ TEST(sets_replace_or_are_added)
 
 TEST(sets_cannot_touch_what_the_gateway_acts_on)
 {
-    const struct chat_set sets[] = {{SLICE("model"), SLICE("\"x\"")},
-                                    {SLICE("stream"), SLICE("true")},
-                                    {SLICE("stream_options"), SLICE("null")},
-                                    {SLICE("a"), SLICE("1")},
-                                    {SLICE("a"), SLICE("2")}};
-    struct chat_edit edit = {.model = SLICE("m"), .sets = sets, .sets_n = 5};
+    const struct request_set sets[] = {{SLICE("model"), SLICE("\"x\"")},
+                                       {SLICE("stream"), SLICE("true")},
+                                       {SLICE("stream_options"), SLICE("null")},
+                                       {SLICE("a"), SLICE("1")},
+                                       {SLICE("a"), SLICE("2")}};
+    struct request_edit edit = {.model = SLICE("m"), .sets = sets, .sets_n = 5};
 
     check_edit("{\"model\":\"m\"," MESSAGES "}", &edit, "{\"model\":\"m\"," MESSAGES ",\"a\":2}");
     check_edit("{\"model\":\"m\"," MESSAGES ",\"a\":0}", &edit, "{\"model\":\"m\"," MESSAGES ",\"a\":2}");
@@ -169,7 +170,7 @@ static const char *const options[][2] = {
 
 TEST(asks_a_stream_for_its_usage)
 {
-    struct chat_edit edit = {.model = SLICE("m"), .ask_usage = true};
+    struct request_edit edit = {.model = SLICE("m"), .ask_usage = true};
     char body[400], want[400];
 
     for (size_t i = 0; i < OPTIONS_N; i++) {
@@ -385,8 +386,9 @@ static void object_of(struct slice text, struct buf *out)
 
 TEST(random_bodies_become_what_the_model_of_the_edits_says)
 {
-    const struct chat_set sets[] = {{SLICE("thinking"), SLICE("{\"t\":1}")}, {SLICE("top_p"), SLICE("0.9")}};
-    const struct chat_edit edit = {.model = SLICE("z"), .sets = sets, .sets_n = 2, .ask_usage = true};
+    const struct request_set sets[] = {{SLICE("thinking"), SLICE("{\"t\":1}")},
+                                       {SLICE("top_p"), SLICE("0.9")}};
+    const struct request_edit edit = {.model = SLICE("z"), .sets = sets, .sets_n = 2, .ask_usage = true};
     struct buf got, want;
     struct random_body b;
     struct arena arena;
@@ -400,7 +402,7 @@ TEST(random_bodies_become_what_the_model_of_the_edits_says)
         random_body(&r, &b);
         got.n = want.n = 0;
         expected_object(&b, &want);
-        object_of(rewrite(slice_of(b.text), &edit, 1 + rng_below(&r, CHAT_PIECES_MAX), &arena), &got);
+        object_of(rewrite(slice_of(b.text), &edit, 1 + rng_below(&r, REQUEST_PIECES_MAX), &arena), &got);
         if (!CHECK_MEM(got.p, got.n, want.p, want.n)) {
             printf("# round %d: %s\n", round, b.text);
             break;

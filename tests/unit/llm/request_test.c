@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading requests: what is taken, what is refused and in which words. */
-#include "llm/chat.h"
+#include "llm/request.h"
 
 #include "tap.h"
 
 #define MESSAGES "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
 
 struct result {
-    struct chat chat;
+    struct request request;
     enum err err;
     char why[300], param[64], model[300];
 };
@@ -20,10 +20,10 @@ static void parse(struct slice body, struct result *r)
     const char *why, *param;
 
     arena_init(&arena, NULL, 0, 4096);
-    r->err = chat_parse((struct slice){copy, body.n}, pool, &arena, &r->chat, &why, &param);
+    r->err = request_parse((struct slice){copy, body.n}, pool, &arena, &r->request, &why, &param);
     snprintf(r->why, sizeof r->why, "%s", why ? why : "");
     snprintf(r->param, sizeof r->param, "%s", param ? param : "");
-    snprintf(r->model, sizeof r->model, "%.*s", SLICE_ARG(r->chat.model));
+    snprintf(r->model, sizeof r->model, "%.*s", SLICE_ARG(r->request.model));
     arena_fini(&arena);
     json_pool_free(&pool);
     tap_guard_free(copy, body.n);
@@ -47,8 +47,8 @@ TEST(reads_what_the_gateway_needs)
     parse(SLICE("{\"model\":\"deepseek-flash\"," MESSAGES "}"), &r);
     CHECK_INT(r.err, ERR_OK);
     CHECK_STR(r.model, "deepseek-flash");
-    CHECK(!r.chat.stream && !r.chat.include_usage && !r.chat.has_tools && !r.chat.doubled);
-    CHECK_INT(r.chat.n, 1);
+    CHECK(!r.request.stream && !r.request.include_usage && !r.request.has_tools && !r.request.doubled);
+    CHECK_INT(r.request.n, 1);
     CHECK_STR(r.why, "");
 
     parse(SLICE(" {" MESSAGES
@@ -57,16 +57,16 @@ TEST(reads_what_the_gateway_needs)
           &r);
     CHECK_INT(r.err, ERR_OK);
     CHECK_STR(r.model, "a/b\303\274");
-    CHECK(r.chat.stream && r.chat.include_usage && r.chat.has_tools && !r.chat.doubled);
-    CHECK_INT(r.chat.n, 3);
+    CHECK(r.request.stream && r.request.include_usage && r.request.has_tools && !r.request.doubled);
+    CHECK_INT(r.request.n, 3);
 
     parse(SLICE("{\"model\":\"m\"," MESSAGES
                 ",\"stream\":null,\"stream_options\":null,\"tools\":[],\"n\":null,"
                 "\"functions\":[{\"name\":\"f\"}]}"),
           &r);
     CHECK_INT(r.err, ERR_OK);
-    CHECK(!r.chat.stream && !r.chat.include_usage && r.chat.has_tools);
-    CHECK_INT(r.chat.n, 1);
+    CHECK(!r.request.stream && !r.request.include_usage && r.request.has_tools);
+    CHECK_INT(r.request.n, 1);
 }
 
 TEST(the_last_of_doubled_members_counts)
@@ -76,7 +76,7 @@ TEST(the_last_of_doubled_members_counts)
     parse(SLICE("{\"model\":\"a\"," MESSAGES ",\"stream\":true,\"mod\\u0065l\":\"b\",\"stream\":false}"), &r);
     CHECK_INT(r.err, ERR_OK);
     CHECK_STR(r.model, "b");
-    CHECK(!r.chat.stream && r.chat.doubled);
+    CHECK(!r.request.stream && r.request.doubled);
     check_refused("{\"model\":\"a\"," MESSAGES ",\"model\":7}", ERR_BAD_FIELD, "model");
 }
 
@@ -136,7 +136,7 @@ TEST(strange_numbers_of_choices_are_left_to_the_provider)
         if (want[i] == 0) /* no number that exists */
             CHECK_INT(r.err, ERR_BAD_JSON);
         else
-            CHECK(r.err == ERR_OK && r.chat.n == want[i]);
+            CHECK(r.err == ERR_OK && r.request.n == want[i]);
     }
 }
 

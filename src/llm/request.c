@@ -3,7 +3,7 @@
  *
  * Reading uses a parsed document, which is dropped at once; rewriting walks the client's own text again
  * (splice.h), since a retry at another endpoint needs another rewriting long after the document is gone. */
-#include "llm/chat.h"
+#include "llm/request.h"
 
 #include "base/assert.h"
 #include "base/buf.h"
@@ -115,7 +115,7 @@ static int choices_asked(struct json_value n)
     return asked < 1 ? 1 : asked > N_MAX ? N_MAX : (int)asked;
 }
 
-static enum err read_root(struct json_value root, struct arena *arena, struct chat *out,
+static enum err read_root(struct json_value root, struct arena *arena, struct request *out,
                           const struct complaint *to)
 {
     struct fields f = {0};
@@ -136,15 +136,15 @@ static enum err read_root(struct json_value root, struct arena *arena, struct ch
     return ERR_OK;
 }
 
-enum err chat_parse(struct slice body, struct json_pool *pool, struct arena *arena, struct chat *out,
-                    const char **why, const char **param)
+enum err request_parse(struct slice body, struct json_pool *pool, struct arena *arena, struct request *out,
+                       const char **why, const char **param)
 {
     struct complaint to = {why, param};
     const char *syntax = "it does not parse";
     struct json_doc *doc;
     enum err e;
 
-    *out = (struct chat){.body = body, .n = 1};
+    *out = (struct request){.body = body, .n = 1};
     *why = *param = NULL;
     if (body.n == 0)
         return complain(&to, ERR_BAD_JSON, NULL, "The request body is empty.");
@@ -159,8 +159,8 @@ enum err chat_parse(struct slice body, struct json_pool *pool, struct arena *are
 /* -- rewriting ------------------------------------------------------------------------------------------- */
 
 struct rewriting {
-    const struct chat *chat;
-    const struct chat_edit *edit;
+    const struct request *request;
+    const struct request_edit *edit;
     struct arena *arena;
     struct splice splice;
     struct slice model; /* as JSON */
@@ -207,7 +207,7 @@ static void find_last(struct rewriting *w)
     struct members walk;
     struct member m;
 
-    members_init(&walk, w->chat->body);
+    members_init(&walk, w->request->body);
     while (members_next(&walk, &m)) {
         enum control c = control_of(&m);
 
@@ -242,7 +242,7 @@ static struct slice options_asking(struct slice options, struct arena *arena)
 
 static void edit_control(struct rewriting *w, enum control c, const struct member *m)
 {
-    if (w->chat->doubled && m->start != w->last[c]) {
+    if (w->request->doubled && m->start != w->last[c]) {
         splice_drop(&w->splice, m);
         return;
     }
@@ -257,7 +257,7 @@ static void edit_control(struct rewriting *w, enum control c, const struct membe
 }
 
 /* Whether the set must not be written: it names a control, or a later set of that name replaces it. */
-static bool is_void(const struct chat_edit *edit, size_t i)
+static bool is_void(const struct request_edit *edit, size_t i)
 {
     struct slice name = edit->sets[i].name;
 
@@ -271,7 +271,7 @@ static bool is_void(const struct chat_edit *edit, size_t i)
 
 static void edit_other(struct rewriting *w, const struct member *m)
 {
-    const struct chat_edit *edit = w->edit;
+    const struct request_edit *edit = w->edit;
 
     if (member_resembles(m, slice_of(control_names[MODEL]))) {
         splice_drop(&w->splice, m);
@@ -292,17 +292,17 @@ static void edit_other(struct rewriting *w, const struct member *m)
 
 static size_t bound_of(const struct rewriting *w)
 {
-    size_t bound = w->chat->body.n + w->model.n + sizeof ",\"stream_options\":{\"include_usage\":true}";
+    size_t bound = w->request->body.n + w->model.n + sizeof ",\"stream_options\":{\"include_usage\":true}";
 
     for (size_t i = 0; i < w->edit->sets_n; i++)
         bound += w->edit->sets[i].name.n + w->edit->sets[i].json.n + sizeof ",\"\":";
     return bound + 32; /* include_usage inside options that are there already */
 }
 
-size_t chat_rewrite(const struct chat *c, const struct chat_edit *edit, struct arena *arena,
-                    struct slice *pieces, size_t max, size_t *total)
+size_t request_rewrite(const struct request *c, const struct request_edit *edit, struct arena *arena,
+                       struct slice *pieces, size_t max, size_t *total)
 {
-    struct rewriting w = {.chat = c, .edit = edit, .arena = arena};
+    struct rewriting w = {.request = c, .edit = edit, .arena = arena};
     struct member m;
 
     ASSERT(max > 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A chat completion request: what the gateway needs to know of it, and how it is rewritten for an
  * endpoint. */
-#ifndef LLM_CHAT_H
-#define LLM_CHAT_H
+#ifndef LLM_REQUEST_H
+#define LLM_REQUEST_H
 
 #include <sys/uio.h>
 
@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "llm/dialect.h"
 
-struct chat {
+struct request {
     struct slice body;  /* borrowed: the client's own bytes */
     struct slice model; /* unescaped, in the arena */
     bool stream;
@@ -25,23 +25,23 @@ struct chat {
  * arena) and the name of the offending field in *param (may be NULL). The document itself is not kept.
  * `messages` must be a non-empty array, `model` a string of 1..256 bytes, `stream` a bool or null,
  * `stream_options` an object or null. */
-enum err chat_parse(struct slice body, struct json_pool *pool, struct arena *arena, struct chat *out,
-                    const char **why, const char **param);
+enum err request_parse(struct slice body, struct json_pool *pool, struct arena *arena, struct request *out,
+                       const char **why, const char **param);
 
 /* A member to write: replaces every top-level member of that name, or is added. */
-struct chat_set {
+struct request_set {
     struct slice name; /* plain ASCII, needs no escaping */
     struct slice json;
 };
 
-struct chat_edit {
-    struct slice model;          /* name for the endpoint */
-    const struct chat_set *sets; /* of the alias */
+struct request_edit {
+    struct slice model;             /* name for the endpoint */
+    const struct request_set *sets; /* of the alias */
     size_t sets_n;
     bool ask_usage; /* streaming: write stream_options.include_usage = true, keeping its other members */
 };
 
-#define CHAT_PIECES_MAX 32
+#define REQUEST_PIECES_MAX 32
 
 /* A body with several members of one name is read as Python and JavaScript read it (the last counts), but
  * an upstream may read it differently, and so be given a model that was never checked. Hence of model,
@@ -51,7 +51,7 @@ struct chat_edit {
  * The body for the endpoint as pieces of the client's bytes and of the arena, in order; at most `max`
  * pieces (when the edits would need more, the result is copied into one piece in the arena). Returns their
  * number; the sum of the lengths in *total. Unknown members pass byte for byte; nothing is re-serialised. */
-size_t chat_rewrite(const struct chat *c, const struct chat_edit *edit, struct arena *arena,
-                    struct slice *pieces, size_t max, size_t *total);
+size_t request_rewrite(const struct request *c, const struct request_edit *edit, struct arena *arena,
+                       struct slice *pieces, size_t max, size_t *total);
 
 #endif
