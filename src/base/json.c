@@ -13,10 +13,10 @@
 #include <yyjson.h>
 
 #include "base/assert.h"
+#include "base/json_check.h"
 #include "base/mem.h"
 #include "base/poison.h"
 
-#define DEPTH_MAX 64
 #define JSON_VALUES_BYTES ((size_t)64 << 20) /* four million values */
 
 struct json_doc {
@@ -96,7 +96,7 @@ static void pool_reset(struct json_pool *p)
 
 static bool is_too_deep(yyjson_doc *doc)
 {
-    const yyjson_val *ends[DEPTH_MAX]; /* one past the last value of every container that is open */
+    const yyjson_val *ends[JSON_DEPTH_MAX]; /* one past the last value of every container that is open */
     yyjson_val *v = yyjson_doc_get_root(doc);
     size_t depth = 0;
 
@@ -105,7 +105,7 @@ static bool is_too_deep(yyjson_doc *doc)
             depth--;
         if (!yyjson_is_ctn(v))
             continue;
-        if (depth == DEPTH_MAX)
+        if (depth == JSON_DEPTH_MAX)
             return true;
         ends[depth++] = unsafe_yyjson_get_next(v);
     }
