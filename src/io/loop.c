@@ -3,6 +3,7 @@
 #include "io/loop.h"
 
 #include "base/assert.h"
+#include "io/helpers.h"
 
 #define TURN_BLOCK_BYTES (256 * 1024)
 
@@ -42,6 +43,20 @@ void loop_defer(struct loop *l, struct afterwards *a, void (*run)(struct afterwa
     list_init(&a->node);
     a->run = run;
     list_push_back(&l->afterwards, &a->node);
+}
+
+static void on_task_home(struct message *m)
+{
+    struct task *t = CONTAINER_OF(m, struct task, message);
+
+    t->done(t);
+}
+
+void loop_offload(struct loop *l, struct task *t)
+{
+    message_init(&t->message, on_task_home);
+    t->home = &l->mailbox;
+    l->ops->offload(l, t);
 }
 
 void loop_begin_turn(struct loop *l, int64_t now_us, int64_t wall_us)

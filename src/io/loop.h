@@ -16,6 +16,7 @@
 
 struct loop;
 struct listener;
+struct task;       /* io/helpers.h */
 struct tls_config; /* io/tls.h */
 
 /* Something that runs at the end of the turn, after the flush: freeing what was closed. */
@@ -42,7 +43,8 @@ struct loop_ops {
     /* The callback comes later, never inside the call. Bounded by the implementation (5 s). */
     struct lookup *(*resolve)(struct loop *l, const char *host, uint16_t port, lookup_cb cb, void *ud);
     void (*lookup_cancel)(struct lookup **k);
-    void (*wake)(struct loop *l); /* thread: any */
+    void (*offload)(struct loop *l, struct task *t); /* see loop_offload */
+    void (*wake)(struct loop *l);                    /* thread: any */
     void (*free)(struct loop *l);
 };
 
@@ -69,6 +71,9 @@ static inline char *loop_scratch(struct loop *l, size_t n)
     return arena_bytes(&l->turn, n);
 }
 void loop_defer(struct loop *l, struct afterwards *a, void (*run)(struct afterwards *a));
+/* Hands a task to a helper thread: its `work` runs there, and later its `done` on this loop, in every case.
+ * It cannot be called back: what it works on is its own until then. */
+void loop_offload(struct loop *l, struct task *t);
 
 /* -- for implementations --------------------------------------------------------------------------------- */
 void loop_init(struct loop *l, const struct loop_ops *ops, uint64_t seed, int64_t now_us, int64_t wall_us);
@@ -86,6 +91,7 @@ struct real_opts {
     uint64_t seed;
     struct budget *budget;
     size_t pending_max;
+    struct helpers *helpers; /* for loop_offload; NULL: such work holds this loop */
     bool quickack_off; /* clear TCP_QUICKACK before reads of connected (not accepted) streams: cost.md */
 };
 /* NULL with errno when the kernel refuses. */

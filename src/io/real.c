@@ -18,6 +18,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "io/helpers.h"
 #include "io/resolver.h"
 
 #define BATCH_MAX 256
@@ -144,6 +145,13 @@ static void watch_dns(void *ud, int fd, bool readable, bool writable, void **han
     }
 }
 
+/* -- helpers --------------------------------------------------------------------------------------------- */
+
+static void offload(struct loop *l, struct task *t)
+{
+    helpers_submit(real_of(l)->helpers, t);
+}
+
 /* -- the loop -------------------------------------------------------------------------------------------- */
 
 static void free_real(struct loop *l)
@@ -167,6 +175,7 @@ static const struct loop_ops REAL_OPS = {
     .unlisten = listener_close,
     .resolve = resolve,
     .lookup_cancel = resolver_cancel,
+    .offload = offload,
     .wake = wake_up,
     .free = free_real,
 };
@@ -197,6 +206,7 @@ struct loop *loop_real_new(const struct real_opts *o)
     r->wake_fd = wake_fd;
     r->signal_fd = -1;
     list_init(&r->lingering);
+    r->helpers = o->helpers;
     r->quickack_off = o->quickack_off;
     r->wake_source = (struct source){wake_fd, NULL, on_wake};
     real_watch(r, &r->wake_source, EPOLLIN);

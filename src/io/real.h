@@ -27,7 +27,8 @@ struct real {
     int signal_fd; /* or -1 */
     struct source wake_source, signal_source;
     bool quickack_off;
-    int stop; /* atomic */
+    struct helpers *helpers; /* or NULL */
+    int stop;                /* atomic */
     struct resolver *resolver;
     void (*on_signal)(void *ud, int sig);
     void *signal_ud;

@@ -324,6 +324,7 @@ static const struct loop_ops VIRTUAL_OPS = {
     .unlisten = unlisten,
     .resolve = resolve,
     .lookup_cancel = lookup_cancel,
+    .offload = vtask_offload,
     .wake = wake,
     .free = free_loop,
 };

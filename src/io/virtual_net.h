@@ -93,6 +93,9 @@ void vend_drop_queue(struct listener *ls);
 /* The loop goes: ends that only lingered go with it. */
 void vend_drop_all(struct vloop *l);
 
+/* virtual_task.c */
+void vtask_offload(struct loop *l, struct task *t);
+
 /* virtual_pipe.c */
 void vpipe_init(struct vpipe *p, struct vnet *v);
 struct packet *vpipe_first(const struct vpipe *p); /* NULL when empty */
