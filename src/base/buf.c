@@ -12,6 +12,8 @@
 #include "base/utf8.h"
 
 #define FIRST_CAP 1024
+#define LARGE_CAP \
+    ((size_t)1 << 20) /* from here on memory moves by page tables, and room costs more than growing */
 
 void buf_init(struct buf *b, size_t max_bytes, struct budget *budget)
 {
@@ -29,9 +31,12 @@ static enum err grow(struct buf *b, size_t need)
 {
     size_t cap = b->cap ? b->cap : FIRST_CAP;
 
-    while (cap < need && cap <= b->max / 2)
-        cap *= 2;
-    if (cap < need || cap > b->max)
+    while (cap < need && cap < b->max) {
+        size_t more = cap < LARGE_CAP ? cap : cap / 4;
+
+        cap = more < b->max - cap ? cap + more : b->max;
+    }
+    if (cap > b->max)
         cap = b->max;
     if (!budget_charge(b->budget, cap - b->cap))
         return ERR_MEMORY_BUDGET;

@@ -108,13 +108,48 @@ void members_init(struct members *m, struct slice text)
 
     m->text = text;
     m->at = at < text.n && text.p[at] == '{' ? at + 1 : text.n;
+    m->rest = (struct members_index){NULL, 0};
+}
+
+void members_init_indexed(struct members *m, struct slice text, struct members_index index)
+{
+    members_init(m, text);
+    m->rest = index;
+}
+
+size_t members_find(struct slice text, struct member *out, size_t max)
+{
+    struct members walk;
+    struct member m;
+    size_t n = 0;
+
+    members_init(&walk, text);
+    while (n <= max && members_next(&walk, &m)) {
+        if (n < max)
+            out[n] = m;
+        n++;
+    }
+    return n;
+}
+
+static bool next_indexed(struct members *m, struct member *out)
+{
+    if (m->rest.n == 0)
+        return false;
+    *out = *m->rest.members++;
+    m->rest.n--;
+    m->at = out->end;
+    return true;
 }
 
 bool members_next(struct members *m, struct member *out)
 {
     struct slice t = m->text;
-    size_t at = skip_space(t, m->at), behind_name, value;
+    size_t at, behind_name, value;
 
+    if (m->rest.members != NULL)
+        return next_indexed(m, out);
+    at = skip_space(t, m->at);
     if (at < t.n && t.p[at] == ',')
         at = skip_space(t, at + 1);
     if (at >= t.n || t.p[at] != '"')

@@ -17,13 +17,25 @@ struct member {
     size_t end;         /* offset behind the value */
 };
 
+/* Where the members of a large text were found once, so that nobody has to walk over its bytes again. */
+struct members_index {
+    const struct member *members; /* NULL: there is no index */
+    size_t n;
+};
+
 struct members {
-    struct slice text; /* the whole object */
-    size_t at;         /* next byte to look at */
+    struct slice text;         /* the whole object */
+    size_t at;                 /* next byte to look at */
+    struct members_index rest; /* with an index: what has not been shown yet */
 };
 
 /* `text` must be a valid JSON object (json_parse accepted it), perhaps with white space around it. */
 void members_init(struct members *m, struct slice text);
+/* The same, from an index of that text; without one it walks. */
+void members_init_indexed(struct members *m, struct slice text, struct members_index index);
+/* Fills `out` with at most `max` members and returns how many there are: more than `max` when they did not
+ * all fit. */
+size_t members_find(struct slice text, struct member *out, size_t max);
 /* The next member, or false at the end. Nested values are skipped, not looked into. */
 bool members_next(struct members *m, struct member *out);
 

@@ -51,6 +51,24 @@ TEST(growth_doubles_and_charges_the_budget)
     CHECK_INT(budget_used(&budget), 0);
 }
 
+/* A large body is held in at most a quarter more than it weighs, and never in more than it may. */
+TEST(a_large_buffer_has_little_room_to_spare)
+{
+    static char piece[65536];
+    size_t max = ((size_t)5 << 20) + 17;
+    struct buf b;
+
+    buf_init(&b, max, NULL);
+    while (b.n + sizeof(piece) <= max) {
+        CHECK_INT(buf_add(&b, (struct slice){piece, sizeof(piece)}), ERR_OK);
+        if (b.n > (1 << 20))
+            CHECK(b.cap <= b.n + b.n / 4 && b.cap <= max);
+    }
+    CHECK_INT(buf_add(&b, (struct slice){piece, max - b.n}), ERR_OK);
+    CHECK_INT(b.cap, max);
+    buf_fini(&b);
+}
+
 TEST(the_maximum_is_exact)
 {
     struct buf b;

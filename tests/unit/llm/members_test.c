@@ -2,6 +2,7 @@
 /* Walking the members of an object: ranges, escapes, and texts that are no objects. */
 #include "llm/members.h"
 
+#include "base/assert.h"
 #include "tap.h"
 
 static bool walk_one(struct members *m, const char *text, struct member *out)
@@ -132,4 +133,35 @@ TEST(sees_names_that_differ_in_case_alone)
     CHECK(walk_one(&m, "{\"Models\":1}", &at) && !member_resembles(&at, SLICE("model")));
     CHECK(walk_one(&m, "{\"Mode\":1}", &at) && !member_resembles(&at, SLICE("model")));
     CHECK(walk_one(&m, "{\"mod@l\":1}", &at) && !member_resembles(&at, SLICE("mod`l")));
+}
+
+TEST(an_index_shows_what_a_walk_finds)
+{
+    static const char text[] = " {\"a\":1,\"b\":[1,2,{\"c\":\"}\"}],\"a\":\"x\"} ";
+    struct slice whole = {text, sizeof text - 1};
+    struct member found[8], m, w;
+    struct members walk, indexed;
+    size_t n = members_find(whole, found, COUNT_OF(found));
+
+    CHECK_INT(n, 3);
+    members_init(&walk, whole);
+    members_init_indexed(&indexed, whole, (struct members_index){found, n});
+    CHECK_INT(indexed.at, walk.at);
+    while (members_next(&walk, &w)) {
+        if (!CHECK(members_next(&indexed, &m)))
+            return;
+        CHECK_MEM(m.name.p, m.name.n, w.name.p, w.name.n);
+        CHECK_MEM(m.value.p, m.value.n, w.value.p, w.value.n);
+        CHECK(m.start == w.start && m.end == w.end && indexed.at == walk.at);
+    }
+    CHECK(!members_next(&indexed, &m));
+}
+
+TEST(an_index_that_is_too_small_says_so)
+{
+    struct member found[2];
+
+    CHECK_INT(members_find(slice_of("{\"a\":1,\"b\":2}"), found, 2), 2);
+    CHECK_INT(members_find(slice_of("{\"a\":1,\"b\":2,\"c\":3,\"d\":4}"), found, 2), 3);
+    CHECK_INT(members_find(slice_of("[]"), found, 2), 0);
 }
