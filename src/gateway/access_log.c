@@ -127,7 +127,7 @@ static void put_who(struct line *l, const struct exchange *ex)
 
 static void put_flight(struct line *l, const struct exchange *ex)
 {
-    const struct config *cfg = ex->w->app->cfg;
+    const struct config *cfg = desk_config(ex->desk);
     const struct flight_facts *f = &ex->facts;
 
     if (ex->match.model >= 0) {

@@ -4,9 +4,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "gateway/control.h"
-#include "gateway/worker.h"
-#include "shared/admission.h"
+#include "gateway/desk.h"
 
 #define FILES_RESERVED 64 /* listeners, loops, logs, scrapers */
 #define PENDING_SLACK \
@@ -17,43 +15,6 @@ size_t app_pending_max(const struct config *cfg)
     int64_t largest = cfg->opt.event_max > cfg->opt.answer_max ? cfg->opt.event_max : cfg->opt.answer_max;
 
     return (size_t)(cfg->opt.pending_max + largest) + PENDING_SLACK;
-}
-
-static bool make_tls(struct app *a, const char **why)
-{
-    for (size_t i = 0; i < a->cfg->endpoints_n; i++) {
-        const struct config_endpoint *ep = &a->cfg->endpoints[i];
-
-        if (!ep->tls)
-            continue;
-        for (size_t j = 0; j < i && a->tls[i] == NULL; j++) { /* one CA store for all that use the same */
-            const char *other = a->cfg->endpoints[j].ca_file;
-
-            if (a->tls[j] != NULL && (other == NULL ? ep->ca_file == NULL
-                                                    : ep->ca_file != NULL && strcmp(other, ep->ca_file) == 0))
-                a->tls[i] = a->tls[j];
-        }
-        if (a->tls[i] == NULL)
-            a->tls[i] = tls_config_client(ep->ca_file, why);
-        if (a->tls[i] == NULL)
-            return false;
-    }
-    return true;
-}
-
-static void free_tls(struct app *a)
-{
-    for (size_t i = 0; i < a->cfg->endpoints_n; i++) {
-        struct tls_config *t = a->tls[i];
-
-        for (size_t j = i; t != NULL && j < a->cfg->endpoints_n; j++) {
-            if (a->tls[j] == t)
-                a->tls[j] = NULL;
-        }
-        if (t != NULL)
-            tls_config_free(&t);
-    }
-    mem_free(a->tls);
 }
 
 /* Every client in work needs a second descriptor, for its endpoint. */
@@ -70,8 +31,6 @@ struct app *app_new(struct config *cfg, const struct app_opts *opts, const char 
 {
     struct app *a = MEM_NEW(struct app);
 
-    config_ref(cfg);
-    a->cfg = cfg;
     a->log = opts->log;
     a->access_fd = opts->access_fd;
     a->seed = opts->seed;
@@ -83,12 +42,13 @@ struct app *app_new(struct config *cfg, const struct app_opts *opts, const char 
                 "limits.connections",
                 (long long)opts->files_max, (long long)a->conns_max, (long long)cfg->opt.conns_max);
     budget_init(&a->budget, (uint64_t)cfg->opt.memory_max);
-    stats_init(&a->stats, cfg);
-    a->control_metrics = metrics_new(&a->stats.layout);
-    a->admission = admission_new(cfg);
-    a->workers = mem_zalloc((size_t)cfg->workers * sizeof *a->workers);
-    a->tls = mem_zalloc((cfg->endpoints_n + 1) * sizeof *a->tls);
-    if (!make_tls(a, why))
+    list_init(&a->desks);
+    a->workers_max = (size_t)cfg->workers;
+    a->workers = mem_zalloc(a->workers_max * sizeof *a->workers);
+    a->edition = edition_new(cfg, why);
+    if (a->edition != NULL)
+        a->control_metrics = metrics_new(&a->edition->stats.layout);
+    else
         app_free(&a);
     return a;
 }
@@ -100,14 +60,11 @@ void app_free(struct app **ap)
     *ap = NULL;
     if (a == NULL)
         return;
-    ASSERT(a->control == NULL && a->workers_n == 0);
-    free_tls(a);
-    admission_free(&a->admission);
+    ASSERT(a->control == NULL && a->workers_n == 0 && a->desks_n == 0);
     metrics_free(&a->control_metrics);
-    stats_fini(&a->stats);
+    edition_unref(&a->edition);
     ASSERT(budget_used(&a->budget) == 0);
     mem_free(a->workers);
-    config_unref(&a->cfg);
     mem_free(a);
 }
 
@@ -115,8 +72,8 @@ size_t app_metrics(const struct app *a, struct metrics **out)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < a->workers_n; i++)
-        out[n++] = a->workers[i]->metrics;
+    LIST_EACH (node, &a->desks)
+        out[n++] = CONTAINER_OF(node, struct desk, node)->metrics;
     out[n++] = a->control_metrics;
     return n;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the workers and the control thread of one gateway share, and its life: ready, draining, gone. */
+/* What the workers and the control thread of one gateway share, and its life: ready, draining, gone.
+ *
+ * What a reload replaces is in the edition; what stands here stays until the process ends. */
 #ifndef GATEWAY_APP_H
 #define GATEWAY_APP_H
 
@@ -7,25 +9,22 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "config/config.h"
-#include "gateway/stats.h"
+#include "gateway/edition.h"
 #include "io/loop.h"
-#include "io/tls.h"
 
-struct admission;
 struct worker;
 struct control;
 
 struct app {
-    struct config *cfg;
-    struct admission *admission;
+    struct edition *edition; /* in force. Thread: control's; workers have their desks */
+    struct list desks;       /* every desk of every worker. Thread: control's */
+    size_t desks_n;
     struct budget budget;
-    struct stats stats;      /* label rows */
-    struct tls_config **tls; /* one per endpoint, NULL for plain ones */
-    struct log *log;         /* or NULL */
-    int access_fd;           /* -1: no access log */
+    struct log *log; /* or NULL */
+    int access_fd;   /* -1: no access log */
     uint64_t seed;
     struct worker **workers;
-    size_t workers_n;
+    size_t workers_n, workers_max;
     struct control *control;
     int64_t started_wall_us;
     int draining;    /* atomic: /readyz fails */
@@ -48,7 +47,8 @@ struct app *app_new(struct config *cfg, const struct app_opts *opts, const char 
 void app_free(struct app **a);
 /* The bound that loops must be made with for this configuration (real_opts.pending_max, vnet_loop). */
 size_t app_pending_max(const struct config *cfg);
-/* Every metrics block: workers, then control. Returns how many; `out` has room for workers_n + 1. */
+/* Every metrics block: desks, then control. Returns how many; `out` has room for desks_n + 1. Thread:
+ * control's. */
 size_t app_metrics(const struct app *a, struct metrics **out);
 bool app_is_draining(const struct app *a);
 /* A client's connection comes; false: there are limits.connections of them, or so many that no descriptors

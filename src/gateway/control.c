@@ -69,7 +69,7 @@ static void add_gauge(struct buf *out, const char *name, const char *help, uint6
 static void page_metrics(struct control *k, struct conn *c)
 {
     struct app *a = k->app;
-    struct metrics **blocks = mem_alloc((a->workers_n + 1) * sizeof *blocks);
+    struct metrics **blocks = mem_alloc((a->desks_n + 1) * sizeof *blocks);
     size_t n = app_metrics(a, blocks);
     struct buf out;
     enum err e;
@@ -81,7 +81,7 @@ static void page_metrics(struct control *k, struct conn *c)
     add_gauge(&out, "tidegate_memory_budget_limit_bytes", "The memory budget, limits.memory.",
               a->budget.limit_bytes);
     add_gauge(&out, "tidegate_slots_used", "Slots and places in lines that are taken now.",
-              admission_used(a->admission));
+              admission_used(a->edition->admission));
     if (k->opts.more_metrics != NULL)
         k->opts.more_metrics(k->opts.ud, &out);
     if (e == ERR_OK)
@@ -164,6 +164,19 @@ static void on_accept(void *ud, struct stream *s, const struct addr *peer)
 
 /* -- draining -------------------------------------------------------------------------------------------- */
 
+static void on_desk_closed(struct message *m)
+{
+    struct desk *d = CONTAINER_OF(m, struct desk, message);
+
+    desk_free(&d);
+}
+
+void control_desk_closed(struct control *k, struct desk *d)
+{
+    message_init(&d->message, on_desk_closed);
+    mailbox_send(&k->loop->mailbox, &d->message);
+}
+
 static void finish(struct control *k)
 {
     if (k->done)
@@ -208,7 +221,7 @@ static void on_patience(struct timer *t)
 
 void control_drain(struct control *k)
 {
-    const struct config_options *opt = &k->app->cfg->opt;
+    const struct config_options *opt = &k->app->edition->cfg->opt;
 
     if (k->draining)
         return;
@@ -238,7 +251,7 @@ static bool listen_at(struct control *k, const char *text, struct listener **out
 struct control *control_new(struct app *a, struct loop *l, const struct control_opts *o, const char **which)
 {
     struct control *k = MEM_NEW(struct control);
-    const struct config_options *opt = &a->cfg->opt;
+    const struct config_options *opt = &a->edition->cfg->opt;
 
     k->app = a;
     k->loop = l;
@@ -248,7 +261,8 @@ struct control *control_new(struct app *a, struct loop *l, const struct control_
     list_init(&k->conns);
     timer_init(&k->patience, on_patience);
     a->control = k;
-    if (!listen_at(k, a->cfg->admin, &k->admin, which) || !listen_at(k, a->cfg->metrics, &k->metrics, which))
+    if (!listen_at(k, a->edition->cfg->admin, &k->admin, which) ||
+        !listen_at(k, a->edition->cfg->metrics, &k->metrics, which))
         control_free(&k);
     return k;
 }
@@ -265,6 +279,12 @@ void control_free(struct control **kp)
     while (!list_empty(&k->conns))
         conn_close(conn_of_node(k->conns.next));
     timer_stop(&k->loop->wheel, &k->patience);
+    LIST_EACH_SAFE (n, next, &k->app->desks) {
+        struct desk *d = CONTAINER_OF(n, struct desk, node);
+
+        if (d->state == DESK_CLOSED && mailbox_withdraw(&k->loop->mailbox, &d->message))
+            desk_free(&d);
+    }
     k->app->control = NULL;
     mem_free(k);
 }

@@ -6,6 +6,7 @@
 #include "gateway/app.h"
 
 struct control;
+struct desk;
 struct worker;
 
 struct control_opts {
@@ -29,5 +30,7 @@ void control_drain(struct control *k);
 void control_cut(struct control *k);
 /* A worker has let go of everything. Thread: any (it posts). */
 void control_worker_drained(struct control *k, struct worker *w);
+/* A desk is CLOSED: the control thread takes it. Thread: any (it posts). */
+void control_desk_closed(struct control *k, struct desk *d);
 
 #endif

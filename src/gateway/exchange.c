@@ -23,7 +23,7 @@ static void run(struct exchange *ex);
 
 static const struct config *config(const struct exchange *ex)
 {
-    return ex->w->app->cfg;
+    return desk_config(ex->desk);
 }
 
 static int64_t now_us(const struct exchange *ex)
@@ -47,7 +47,7 @@ static enum result result_of(const struct exchange *ex)
 
 static void record(struct exchange *ex)
 {
-    struct metrics *m = ex->w->metrics;
+    struct metrics *m = ex->desk->metrics;
     int64_t took_us = now_us(ex) - ex->started_us;
 
     metrics_add(m, METRIC_EXCHANGES, 0, -1);
@@ -75,6 +75,7 @@ static void on_logging(struct afterwards *a)
     struct exchange *ex = CONTAINER_OF(a, struct exchange, logging);
 
     access_log_exchange(ex->w->access, ex);
+    desk_leave(&ex->desk);
 }
 
 /* What must happen exactly once for every exchange, before the connection lets go of its memory. */
@@ -322,6 +323,7 @@ static enum step enter_join(struct exchange *ex)
 {
     const struct config_model *model = &config(ex)->models[ex->match.model];
     struct flight_ask ask = {
+        .desk = ex->desk,
         .model = ex->match.model,
         .alias = ex->match.alias,
         .upstream = ex->match.upstream,
@@ -381,6 +383,7 @@ static void *on_request(void *owner, struct conn *c, const struct http_request *
     bool over = false;
 
     ex->w = w;
+    ex->desk = desk_enter(w->desk);
     ex->conn = c;
     ex->rq = rq;
     ex->arena = arena;
@@ -394,9 +397,9 @@ static void *on_request(void *owner, struct conn *c, const struct http_request *
     list_init(&ex->node);
     list_push_back(&w->exchanges, &ex->node);
     w->exchanges_n++;
-    metrics_add(w->metrics, METRIC_EXCHANGES, 0, 1);
+    metrics_add(w->desk->metrics, METRIC_EXCHANGES, 0, 1);
     if (retries.n > 0 && !slice_eq(retries, SLICE("0")))
-        metrics_add(w->metrics, METRIC_CLIENT_RETRIES, 0, 1);
+        metrics_add(w->desk->metrics, METRIC_CLIENT_RETRIES, 0, 1);
     run(ex);
     if (over)
         return NULL;
@@ -460,9 +463,9 @@ static void on_refused(void *owner, struct conn *c, enum err why)
         response_refusal(c, ex->request_id, why);
         return;
     }
-    metrics_add(w->metrics, METRIC_REQUESTS, stats_route_result(ROUTE_OTHER, RESULT_REFUSED), 1);
-    metrics_add(w->metrics, METRIC_RESPONSES, stats_code(err_row(why)->status), 1);
-    metrics_add(w->metrics, METRIC_ERRORS, (size_t)why, 1);
+    metrics_add(w->desk->metrics, METRIC_REQUESTS, stats_route_result(ROUTE_OTHER, RESULT_REFUSED), 1);
+    metrics_add(w->desk->metrics, METRIC_RESPONSES, stats_code(err_row(why)->status), 1);
+    metrics_add(w->desk->metrics, METRIC_ERRORS, (size_t)why, 1);
     response_refusal(c, id_new(w, &w->loop->turn), why);
 }
 
@@ -473,7 +476,7 @@ static void on_conn_closed(void *owner, struct conn *c)
     (void)c;
     w->conns_n--;
     app_conn_leave(w->app);
-    metrics_add(w->metrics, METRIC_CONNS, 0, -1);
+    metrics_add(w->desk->metrics, METRIC_CONNS, 0, -1);
     worker_note_idle(w);
 }
 

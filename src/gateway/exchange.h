@@ -11,6 +11,7 @@
 #ifndef GATEWAY_EXCHANGE_H
 #define GATEWAY_EXCHANGE_H
 
+#include "gateway/desk.h"
 #include "gateway/flight.h"
 #include "gateway/routes.h"
 #include "gateway/stats.h"
@@ -29,6 +30,7 @@ struct exchange {
     struct afterwards logging; /* the access line is written behind the flush */
     enum result result;
     struct worker *w;
+    struct desk *desk; /* the edition that was in force when the head came */
     struct conn *conn;
     const struct http_request *rq;
     struct arena *arena; /* the request's */

@@ -30,6 +30,7 @@ enum step { STEP_WAIT, STEP_MORE };
 
 struct flight {
     struct worker *w;
+    struct desk *desk; /* the request's edition, to the end */
     const struct config_model *model;
     const struct config_alias *alias;
     enum flight_state state;
@@ -63,7 +64,7 @@ static int64_t now_us(const struct flight *f)
 
 static const struct config *config(const struct flight *f)
 {
-    return f->w->app->cfg;
+    return desk_config(f->desk);
 }
 
 /* -- the end --------------------------------------------------------------------------------------------- */
@@ -72,6 +73,7 @@ static void free_flight(struct afterwards *a)
 {
     struct flight *f = CONTAINER_OF(a, struct flight, afterwards);
     struct worker *w = f->w;
+    struct desk *desk = f->desk;
 
     ASSERT(!f->calling && f->seat.ticket.state == TICKET_FREE);
     verdict_fini(&f->verdict);
@@ -79,6 +81,7 @@ static void free_flight(struct afterwards *a)
     arena_fini(&f->arena);
     mem_free(f);
     w->flights_n--;
+    desk_leave(&desk);
     worker_note_idle(w);
 }
 
@@ -117,7 +120,7 @@ static void fail_with_outcome(struct flight *f)
 
 static void settle_call(struct flight *f, enum outcome o)
 {
-    struct metrics *m = f->w->metrics;
+    struct metrics *m = f->desk->metrics;
     int endpoint = f->facts.endpoint;
 
     ASSERT(f->calling);
@@ -127,13 +130,13 @@ static void settle_call(struct flight *f, enum outcome o)
         f->facts.usage = f->verdict.usage;
     admission_leave(&f->seat, now_us(f), &f->w->loop->dice);
     metrics_add(m, METRIC_CALLS_INFLIGHT, (size_t)endpoint, -1);
-    metrics_add(m, METRIC_CONNECTS, (size_t)endpoint, (int64_t)pool_take_connects(&f->w->pools[endpoint]));
+    metrics_add(m, METRIC_CONNECTS, (size_t)endpoint, (int64_t)pool_take_connects(&f->desk->pools[endpoint]));
     metrics_add(m, METRIC_CALLS, stats_endpoint_outcome(endpoint, o), 1);
     metrics_add(m, METRIC_KEEPALIVE_BYTES, (size_t)endpoint, (int64_t)verdict_keepalive_bytes(&f->verdict));
     metrics_add(m, METRIC_EVENTS, 0, (int64_t)f->verdict.relay.events_n);
     if (f->verdict.begun && outcome_row(o)->kind == KIND_FAULT)
         metrics_add(m, METRIC_TRUNCATED, (size_t)endpoint, 1);
-    worker_warn(f->w, endpoint, o, &f->verdict);
+    desk_warn(f->desk, endpoint, o, &f->verdict);
 }
 
 /* A call has failed: another endpoint while nothing has gone to the client, else the end. */
@@ -258,7 +261,7 @@ static void on_timer(struct timer *t)
 
     if (f->state == FL_LINE) {
         admission_leave(&f->seat, now_us(f), &f->w->loop->dice);
-        metrics_add(f->w->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, -1);
+        metrics_add(f->desk->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, -1);
         f->facts.wait_us += now_us(f) - f->line_since_us;
         fail(f, ERR_DEADLINE_EXCEEDED);
     } else if (f->state == FL_TAIL) {
@@ -274,7 +277,7 @@ static void on_grant(struct seat *seat)
     struct flight *f = CONTAINER_OF(seat, struct flight, seat);
 
     ASSERT(f->state == FL_LINE);
-    metrics_add(f->w->metrics, METRIC_LINE_DEPTH, (size_t)seat->ticket.model, -1);
+    metrics_add(f->desk->metrics, METRIC_LINE_DEPTH, (size_t)seat->ticket.model, -1);
     f->facts.wait_us += now_us(f) - f->line_since_us;
     go(f, FL_CALL);
 }
@@ -308,7 +311,7 @@ static enum step enter_admit(struct flight *f)
 static enum step enter_line(struct flight *f)
 {
     f->line_since_us = now_us(f);
-    metrics_add(f->w->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, 1);
+    metrics_add(f->desk->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, 1);
     timer_set(&f->w->loop->wheel, &f->timer, f->deadline_us);
     return STEP_WAIT;
 }
@@ -354,8 +357,8 @@ static enum step enter_call(struct flight *f)
         ep,      target,    f->alias, &f->request, f->seat.ticket.upstream, f->authorization, f->request_id,
         f->kept, f->kept_n, f->hops};
     struct call_opts opts = {.head_max = (size_t)config(f)->opt.head_max};
-    struct pool *pool = &f->w->pools[target->endpoint];
-    struct metrics *m = f->w->metrics;
+    struct pool *pool = &f->desk->pools[target->endpoint];
+    struct metrics *m = f->desk->metrics;
 
     if (f->facts.calls_n > 0)
         metrics_add(m, METRIC_FALLBACKS, (size_t)f->facts.endpoint, 1);
@@ -412,7 +415,8 @@ void flight_open(struct worker *w, const struct flight_ask *ask, struct subscrib
     memset(f, 0, offsetof(struct flight, first_block));
     arena_init(&f->arena, f->first_block, sizeof f->first_block, BLOCK_BYTES);
     f->w = w;
-    f->model = &w->app->cfg->models[ask->model];
+    f->desk = desk_enter(ask->desk);
+    f->model = &config(f)->models[ask->model];
     f->alias = ask->alias;
     answer_log_init(&f->log);
     answer_log_subscribe(&f->log, s, f, cb);
@@ -429,7 +433,7 @@ void flight_open(struct worker *w, const struct flight_ask *ask, struct subscrib
     f->facts.endpoint = -1;
     f->last = OUTCOME_N;
     timer_init(&f->timer, on_timer);
-    seat_init(&f->seat, w->app->admission, &w->loop->mailbox, on_grant);
+    seat_init(&f->seat, f->desk->edition->admission, &w->loop->mailbox, on_grant);
     f->seat.ticket.model = ask->model;
     f->seat.ticket.priority = ask->priority;
     f->seat.ticket.arrived_us = ask->arrived_us;
@@ -446,7 +450,7 @@ void flight_leave(struct subscriber *s)
     if (!answer_log_is_unread(&f->log))
         return;
     if (f->state == FL_LINE) {
-        metrics_add(f->w->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, -1);
+        metrics_add(f->desk->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, -1);
         admission_leave(&f->seat, now_us(f), &f->w->loop->dice);
     } else if (f->calling) {
         call_cancel(&f->call);

@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "config/config.h"
 #include "gateway/answer_log.h"
+#include "gateway/desk.h"
 #include "gateway/worker.h"
 #include "llm/answer.h"
 #include "llm/request.h"
@@ -34,6 +35,7 @@ struct flight_facts {
 };
 
 struct flight_ask {
+    struct desk *desk;                /* of the edition that all indices here belong to */
     int model;                        /* index in the configuration */
     const struct config_alias *alias; /* or NULL */
     struct slice upstream;            /* name for targets that set none */

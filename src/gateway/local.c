@@ -24,7 +24,7 @@ static enum err add_model(struct buf *out, const struct config_model *m, int64_t
 void local_models(struct exchange *ex)
 {
     const struct app *app = ex->w->app;
-    const struct config *cfg = app->cfg;
+    const struct config *cfg = desk_config(ex->desk);
     struct buf out;
     enum err e;
 

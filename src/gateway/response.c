@@ -24,7 +24,7 @@ static struct slice number(struct loop *l, int64_t v)
 
 static struct slice endpoint_name(const struct exchange *ex)
 {
-    const struct config *cfg = ex->w->app->cfg;
+    const struct config *cfg = desk_config(ex->desk);
 
     return ex->facts.endpoint >= 0 ? slice_of(cfg->endpoints[ex->facts.endpoint].name) : SLICE_NONE;
 }

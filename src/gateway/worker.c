@@ -14,7 +14,6 @@
 #include "gateway/app.h"
 #include "gateway/control.h"
 #include "gateway/exchange.h"
-#include "gateway/verdict.h"
 
 #define JSON_POOL_BYTES (64 * 1024)
 #define PIPELINE_BYTES (64 * 1024)
@@ -49,44 +48,43 @@ static void on_drain_timer(struct timer *t)
     worker_note_idle(w);
 }
 
-static void make_pools(struct worker *w)
-{
-    const struct config *cfg = w->app->cfg;
-
-    w->pools = mem_zalloc((cfg->endpoints_n + 1) * sizeof *w->pools);
-    for (size_t i = 0; i < cfg->endpoints_n; i++) {
-        struct pool_opts o = {cfg->endpoints[i].host, cfg->endpoints[i].port, w->app->tls[i],
-                              cfg->opt.connect_us,    cfg->opt.pool_idle_us,  (size_t)cfg->opt.pool_max};
-
-        pool_init(&w->pools[i], w->loop, &o);
-    }
-}
-
 struct worker *worker_new(struct app *app, struct loop *loop, int index)
 {
-    const struct config_options *opt = &app->cfg->opt;
+    const struct config *cfg = app->edition->cfg;
+    const struct config_options *opt = &cfg->opt;
     struct worker *w = MEM_NEW(struct worker);
 
-    ASSERT(app->workers_n < (size_t)app->cfg->workers);
+    ASSERT(app->workers_n < app->workers_max);
     w->app = app;
     w->loop = loop;
     w->index = index;
     loop->finish_us = opt->write_us;
-    w->metrics = metrics_new(&app->stats.layout);
     w->json = json_pool_new(JSON_POOL_BYTES);
     w->access = access_log_new(loop, app->access_fd);
     w->limits = (struct conn_limits){(size_t)opt->head_max, PIPELINE_BYTES, opt->head_us,
                                      opt->body_us,          opt->idle_us,   opt->write_us};
     list_init(&w->conns);
     list_init(&w->exchanges);
-    w->warned_us = mem_zalloc(app->cfg->endpoints_n * OUTCOME_N * sizeof *w->warned_us);
-    w->listeners = mem_zalloc((app->cfg->listen_n + 1) * sizeof *w->listeners);
-    make_pools(w);
+    w->listeners = mem_zalloc((cfg->listen_n + 1) * sizeof *w->listeners);
+    w->desk = desk_new(w, app->edition);
+    desk_open(w->desk);
     message_init(&w->start_drain, on_start_drain);
     message_init(&w->cut, on_cut);
     timer_init(&w->drain_timer, on_drain_timer);
     app->workers[app->workers_n++] = w;
     return w;
+}
+
+/* The threads have ended and the control thread's part is gone: nobody else has any of them. */
+static void free_desks(struct worker *w)
+{
+    desk_leave(&w->desk);
+    LIST_EACH_SAFE (n, next, &w->app->desks) {
+        struct desk *d = CONTAINER_OF(n, struct desk, node);
+
+        if (d->w == w)
+            desk_free(&d);
+    }
 }
 
 void worker_free(struct worker **wp)
@@ -101,13 +99,9 @@ void worker_free(struct worker **wp)
     ASSERT(w->conns_n == 0 && w->exchanges_n == 0 && w->flights_n == 0);
     stop_listening(w);
     timer_stop(&w->loop->wheel, &w->drain_timer);
-    for (size_t i = 0; i < app->cfg->endpoints_n; i++)
-        pool_fini(&w->pools[i]);
     access_log_free(&w->access);
     json_pool_free(&w->json);
-    metrics_free(&w->metrics);
-    mem_free(w->pools);
-    mem_free(w->warned_us);
+    free_desks(w);
     mem_free(w->listeners);
     ASSERT(app->workers[app->workers_n - 1] == w); /* the last made goes first */
     app->workers_n--;
@@ -126,13 +120,13 @@ static void on_accept(void *ud, struct stream *s, const struct addr *peer)
     c = conn_new(s, peer, &w->limits, &EXCHANGE_HANDLER, w);
     list_push_back(&w->conns, conn_node(c));
     w->conns_n++;
-    metrics_add(w->metrics, METRIC_CONNS, 0, 1);
-    metrics_add(w->metrics, METRIC_CONNS_ACCEPTED, 0, 1);
+    metrics_add(w->desk->metrics, METRIC_CONNS, 0, 1);
+    metrics_add(w->desk->metrics, METRIC_CONNS_ACCEPTED, 0, 1);
 }
 
 enum err worker_listen(struct worker *w, struct addr *bound, const char **which)
 {
-    const struct config *cfg = w->app->cfg;
+    const struct config *cfg = desk_config(w->desk);
 
     for (size_t i = 0; i < cfg->listen_n; i++) {
         struct addr at, real;
@@ -154,7 +148,8 @@ enum err worker_listen(struct worker *w, struct addr *bound, const char **which)
 
 void worker_drain(struct worker *w)
 {
-    timer_set(&w->loop->wheel, &w->drain_timer, clock_add(w->loop->now_us, w->app->cfg->opt.drain_delay_us));
+    timer_set(&w->loop->wheel, &w->drain_timer,
+              clock_add(w->loop->now_us, desk_config(w->desk)->opt.drain_delay_us));
 }
 
 void worker_cut(struct worker *w)
@@ -189,28 +184,4 @@ void worker_note_idle(struct worker *w)
     }
     w->drained = true;
     control_worker_drained(w->app->control, w);
-}
-
-/* A refusal with a reason is between client and provider; one without a reason may be a wrong url. */
-static bool is_worth_a_line(const struct outcome_row *row, const struct verdict *v)
-{
-    return row->kind != KIND_OK && row->kind != KIND_GONE && (row->kind != KIND_CLIENT || v->detail.n == 0);
-}
-
-void worker_warn(struct worker *w, int endpoint, enum outcome o, const struct verdict *v)
-{
-    const struct config_endpoint *ep = &w->app->cfg->endpoints[endpoint];
-    const struct outcome_row *row = outcome_row(o);
-    const struct pool *p = &w->pools[endpoint];
-    int64_t *warned_us = &w->warned_us[stats_endpoint_outcome(endpoint, o)];
-    struct slice words = o == OUTCOME_TLS ? slice_of(p->why) : v->detail;
-    char status[32] = "";
-
-    if (!is_worth_a_line(row, v) || (*warned_us != 0 && w->loop->now_us - *warned_us < WORKER_WARN_US))
-        return;
-    *warned_us = w->loop->now_us;
-    if (v->status != 0)
-        snprintf(status, sizeof status, ", status %d", v->status);
-    LOG_WRN(w->app->log, "endpoint %s (%.*s): a call ended as %s%s: %s%s%.*s", ep->name, SLICE_ARG(ep->url),
-            row->label, status, err_row(row->err)->text, words.n > 0 ? " " : "", SLICE_ARG(words));
 }

@@ -1,33 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* A worker: one thread's share of the gateway. It owns its connections, exchanges, flights and pools; nothing
- * in it is touched by another thread but its metrics (read) and its loop's mailbox. */
+ * in it is touched by another thread but its desks' metrics (read) and its loop's mailbox. */
 #ifndef GATEWAY_WORKER_H
 #define GATEWAY_WORKER_H
 
 #include "base/json.h"
-#include "base/metrics.h"
+#include "gateway/desk.h"
 #include "http/conn.h"
 #include "io/loop.h"
-#include "policy/outcome.h"
-#include "upstream/pool.h"
-
-#define WORKER_WARN_US (10 * INT64_C(1000000))
 
 struct app;
 struct access_log;
-struct verdict;
 struct exchange;
 
 struct worker {
     struct app *app;
     struct loop *loop;
     int index;
-    struct metrics *metrics;
     struct json_pool *json;
-    struct pool *pools; /* one per endpoint of the configuration */
+    struct desk *desk; /* of the edition in force: where new requests begin */
     struct access_log *access;
     struct conn_limits limits;
-    int64_t *warned_us; /* per endpoint and outcome: when it was last logged */
     struct list conns, exchanges;
     size_t conns_n, exchanges_n, flights_n;
     const struct exchange *refused; /* between on_gone and on_refused of its connection */
@@ -53,9 +46,6 @@ void worker_drain(
     struct worker *w); /* accepting goes on for timeouts.drain_delay, then idle connections close */
 /* What is still in work is told gateway_draining, and every connection ends now. */
 void worker_cut(struct worker *w);
-/* Says in the log that a call failed for a reason that the operator should know: at most one line per
- * endpoint and WORKER_WARN_US. */
-void worker_warn(struct worker *w, int endpoint, enum outcome o, const struct verdict *v);
 /* The number of things still in work fell: tells the control thread when a drain is complete. */
 void worker_note_idle(struct worker *w);
 bool worker_is_idle(const struct worker *w);

@@ -83,17 +83,17 @@ uint64_t world_run(struct world *w, int64_t us)
 
 int64_t world_metric(const struct world *w, enum metric id, size_t row)
 {
-    struct metrics *blocks[65];
-    size_t n;
+    struct metrics **blocks = mem_alloc((w->app->desks_n + 1) * sizeof *blocks);
+    size_t n = app_metrics(w->app, blocks);
+    int64_t sum = metrics_get(blocks, n, id, row);
 
-    ASSERT(w->workers_n < COUNT_OF(blocks));
-    n = app_metrics(w->app, blocks);
-    return metrics_get(blocks, n, id, row);
+    mem_free(blocks);
+    return sum;
 }
 
 bool world_is_idle(const struct world *w)
 {
-    size_t busy = admission_used(w->app->admission) + budget_used(&w->app->budget);
+    size_t busy = admission_used(w->app->edition->admission) + budget_used(&w->app->budget);
 
     for (size_t i = 0; i < w->workers_n; i++)
         busy += w->workers[i]->flights_n + w->workers[i]->exchanges_n;

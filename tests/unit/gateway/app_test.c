@@ -111,9 +111,10 @@ TEST(endpoints_with_the_same_authorities_share_one_tls_configuration)
     a = app_of(cfg, 0, &why);
     config_unref(&cfg);
     if (CHECK(a != NULL)) {
-        CHECK(a->tls[0] == NULL);
-        CHECK(a->tls[1] != NULL && a->tls[2] != NULL && a->tls[1] != a->tls[2]);
-        CHECK(a->tls[3] == a->tls[1]);
+        CHECK(a->edition->tls[0] == NULL);
+        CHECK(a->edition->tls[1] != NULL && a->edition->tls[2] != NULL &&
+              a->edition->tls[1] != a->edition->tls[2]);
+        CHECK(a->edition->tls[3] == a->edition->tls[1]);
     }
     app_free(&a);
     CHECK(a == NULL);
@@ -154,6 +155,6 @@ TEST(metrics_are_those_of_the_workers_and_the_control_thread)
     CHECK_INT(app_metrics(a, blocks), 1);
     CHECK(blocks[0] == a->control_metrics);
     CHECK(!app_is_draining(a));
-    CHECK_INT(a->cfg->workers, 3);
+    CHECK_INT(a->edition->cfg->workers, 3);
     app_free(&a);
 }

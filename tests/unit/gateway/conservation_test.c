@@ -111,8 +111,8 @@ static void check_zeros(const struct world *w)
     CHECK_INT(world_metric(w, METRIC_CONNS, 0), 0);
     CHECK_INT(world_metric(w, METRIC_LINE_DEPTH, 0), 0);
     CHECK_INT(sum(w, METRIC_CALLS_INFLIGHT, 0, 2), 0);
-    CHECK_INT(admission_used(w->app->admission), 0);
-    CHECK_INT(admission_depth(w->app->admission, 0), 0);
+    CHECK_INT(admission_used(w->app->edition->admission), 0);
+    CHECK_INT(admission_depth(w->app->edition->admission, 0), 0);
     CHECK_INT(budget_used(&w->app->budget), 0);
 }
 
@@ -146,7 +146,7 @@ TEST(clients_gateway_and_endpoints_agree_when_nobody_leaves)
         CHECK_INT(results(w, RESULT_CANCELLED), 0);
         CHECK_INT(sum(w, METRIC_ERRORS, 0, ERR_N), refused);
         CHECK_INT(world_metric(w, METRIC_RESPONSES, stats_code(200)), t.tally.whole_n + t.tally.in_band_n);
-        CHECK_INT(sum(w, METRIC_RESPONSES, 0, w->app->stats.layout.rows_n[LABELS_CODE]), CROWD_N);
+        CHECK_INT(sum(w, METRIC_RESPONSES, 0, w->app->edition->stats.layout.rows_n[LABELS_CODE]), CROWD_N);
         CHECK_INT(world_metric(w, METRIC_CONNS_ACCEPTED, 0), CROWD_N);
         for (int i = 0; i < 2; i++)
             CHECK_INT(calls(w, i), sim_stats(w->sims[i])->requests_n);

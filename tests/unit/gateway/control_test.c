@@ -133,12 +133,12 @@ TEST(a_control_that_cannot_listen_names_the_address)
     struct loop *l = vnet_loop(w->net, NULL, 65536);
     struct control_opts o = {.on_drained = NULL};
     struct control *first = w->control;
-    const char *which = "", *metrics = w->app->cfg->metrics;
+    const char *which = "", *metrics = w->app->edition->cfg->metrics;
 
-    w->app->cfg->metrics = "nowhere";
+    w->app->edition->cfg->metrics = "nowhere";
     CHECK(control_new(w->app, l, &o, &which) == NULL);
     CHECK_STR(which, "nowhere");
-    w->app->cfg->metrics = metrics;
+    w->app->edition->cfg->metrics = metrics;
     w->app->control = first;
     loop_free(&l); /* asserts that the admin listener is gone again */
     story_end(&w);

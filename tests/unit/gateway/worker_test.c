@@ -71,7 +71,7 @@ TEST(workers_share_a_port_that_the_first_one_got)
     world_run(w, STORY_S);
     CHECK_INT(conns(w), COUNT_OF(c));
     for (int i = 0; i < 3; i++) {
-        struct metrics *m = w->workers[i]->metrics;
+        struct metrics *m = w->workers[i]->desk->metrics;
 
         CHECK(metrics_get(&m, 1, METRIC_CONNS, 0) > 0);
         CHECK_INT(metrics_get(&m, 1, METRIC_CONNS, 0), w->workers[i]->conns_n);
@@ -86,13 +86,13 @@ TEST(an_address_that_cannot_be_listened_at_is_named)
 {
     static const char *const NOWHERE[] = {"nowhere"};
     struct world *w = begin(STORY_TWO, NULL, 1);
-    const char *const *listen = w->app->cfg->listen;
+    const char *const *listen = w->app->edition->cfg->listen;
     const char *which = "";
 
-    w->app->cfg->listen = NOWHERE;
+    w->app->edition->cfg->listen = NOWHERE;
     CHECK(worker_listen(w->workers[0], NULL, &which) != ERR_OK);
     CHECK_STR(which, "nowhere");
-    w->app->cfg->listen = listen;
+    w->app->edition->cfg->listen = listen;
     story_end(&w);
 }
 

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* An edition: one configuration in force, and everything that is built from it and shared by the workers.
+ *
+ * A reload makes a new edition beside the one in force; nothing in an edition changes once it is in force. An
+ * exchange takes the edition that is in force on its worker when its head arrives, and keeps it to its end,
+ * and so does its flight: indices of models, endpoints and keys are only good together with their edition.
+ *
+ * Threads: made, counted and freed on the control thread (or before the threads start and after they have
+ * ended). Workers hold an edition through their desk for it (gateway/desk.h) and count nothing here. */
+#ifndef GATEWAY_EDITION_H
+#define GATEWAY_EDITION_H
+
+#include "config/config.h"
+#include "gateway/stats.h"
+#include "io/tls.h"
+
+struct admission;
+
+struct edition {
+    struct config *cfg;
+    struct admission *admission;
+    struct stats stats;      /* label rows */
+    struct tls_config **tls; /* one per endpoint, NULL for plain ones */
+    int refs_n;
+};
+
+/* Takes a reference to the configuration; the result has one reference. On failure NULL, and *why names what
+ * is wrong. */
+struct edition *edition_new(struct config *cfg, const char **why);
+void edition_ref(struct edition *e);
+void edition_unref(struct edition **e);
+
+#endif
