@@ -13,7 +13,17 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-enum provider { PROVIDER_OPENAI, PROVIDER_DEEPSEEK, PROVIDER_N };
+enum provider {
+    PROVIDER_OPENAI,
+    PROVIDER_DEEPSEEK,
+    PROVIDER_LLAMA,
+    PROVIDER_VLLM,
+    PROVIDER_SGLANG,
+    PROVIDER_OLLAMA,
+    PROVIDER_ANTHROPIC,
+    PROVIDER_TIDEGATE,
+    PROVIDER_N
+};
 
 enum priority { PRIORITY_CRITICAL, PRIORITY_HIGH, PRIORITY_NORMAL, PRIORITY_BULK, PRIORITY_N };
 
@@ -48,7 +58,7 @@ struct config_account {
 struct config_endpoint {
     const char *name;
     enum provider provider;
-    struct slice url; /* as written, for messages */
+    struct slice url; /* for messages: as written, or with the provider's own path where it has none */
     bool tls;
     const char *host; /* without brackets */
     uint16_t port;

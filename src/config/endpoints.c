@@ -16,15 +16,25 @@
 
 #define URL_MAX 2048
 
-static const char *const provider_names[PROVIDER_N] = {
-    [PROVIDER_OPENAI] = "openai",
-    [PROVIDER_DEEPSEEK] = "deepseek",
+/* The path under which a provider's API always stands: a url without a path gets it. Among the many that
+ * copied OpenAI's API the paths differ, so there it has to be written. */
+static const struct {
+    const char *name, *path;
+} providers[PROVIDER_N] = {
+    [PROVIDER_OPENAI] = {"openai", NULL},
+    [PROVIDER_DEEPSEEK] = {"deepseek", NULL}, /* https://api.deepseek.com, or /beta under it */
+    [PROVIDER_LLAMA] = {"llama", "/v1"},
+    [PROVIDER_VLLM] = {"vllm", "/v1"},
+    [PROVIDER_SGLANG] = {"sglang", "/v1"},
+    [PROVIDER_OLLAMA] = {"ollama", "/v1"},
+    [PROVIDER_ANTHROPIC] = {"anthropic", "/v1"},
+    [PROVIDER_TIDEGATE] = {"tidegate", "/v1"},
 };
 
 const char *config_provider_name(enum provider p)
 {
     ASSERT(p < PROVIDER_N);
-    return provider_names[p];
+    return providers[p].name;
 }
 
 static void read_name(struct draft *d, const struct node *n, void *into)
@@ -47,11 +57,11 @@ static void read_provider(struct draft *d, const struct node *n, void *into)
         return;
     nearest_init(&near, text);
     for (int p = 0; p < PROVIDER_N; p++) {
-        if (slice_eq(text, slice_of(provider_names[p]))) {
+        if (slice_eq(text, slice_of(providers[p].name))) {
             e->provider = (enum provider)p;
             return;
         }
-        nearest_try(&near, slice_of(provider_names[p]));
+        nearest_try(&near, slice_of(providers[p].name));
     }
     snprintf(unknown, sizeof(unknown), "unknown provider \"%s\"", node_show(n, shown));
     nearest_complain(&near, d->notes, n->at, unknown);
@@ -171,6 +181,19 @@ static const struct field fields[] = {
     {"ca_file", read_ca_file, NULL, false},
 };
 
+static void add_path(struct draft *d, struct config_endpoint *e)
+{
+    const char *path = providers[e->provider].path;
+    size_t n = e->url.n;
+
+    if (e->base_path.n > 0 || path == NULL)
+        return;
+    while (n > 0 && e->url.p[n - 1] == '/')
+        n--;
+    e->base_path = slice_of(path);
+    e->url = arena_printf(d->arena, "%.*s%s", (int)n, e->url.p, path);
+}
+
 /* What is allowed and probably not meant. */
 static void warn(struct draft *d, const struct config_endpoint *e, const struct node *n)
 {
@@ -199,7 +222,9 @@ void endpoints_read(struct draft *d)
     d->config->endpoints_n = d->endpoints->n;
     for (const struct node *n = d->endpoints->first; n; n = n->next, i++) {
         endpoints[i].account = -1;
-        if (fields_read(d, n, "an endpoint", fields, COUNT_OF(fields), &endpoints[i]) && endpoints[i].host)
+        if (fields_read(d, n, "an endpoint", fields, COUNT_OF(fields), &endpoints[i]) && endpoints[i].host) {
+            add_path(d, &endpoints[i]);
             warn(d, &endpoints[i], n);
+        }
     }
 }

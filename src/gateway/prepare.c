@@ -6,8 +6,11 @@
 #include "base/assert.h"
 #include "gateway/headers.h"
 
-_Static_assert((int)PROVIDER_N == (int)DIALECT_N && (int)PROVIDER_DEEPSEEK == (int)DIALECT_DEEPSEEK,
+#define SAME(name) ((int)PROVIDER_##name == (int)DIALECT_##name)
+_Static_assert(SAME(N) && SAME(OPENAI) && SAME(DEEPSEEK) && SAME(LLAMA) && SAME(VLLM) && SAME(SGLANG) &&
+                   SAME(OLLAMA) && SAME(ANTHROPIC) && SAME(TIDEGATE),
                "a provider of the configuration is the dialect of the same number");
+#undef SAME
 
 const struct config_target *prepare_target(const struct config_model *model, int target)
 {
@@ -20,6 +23,11 @@ const struct config_target *prepare_target(const struct config_model *model, int
     assert_fail(__FILE__, __LINE__, "a ticket names a target that its model does not have");
 }
 
+static const struct dialect *dialect_of(const struct prepare_ask *ask)
+{
+    return dialect_get((enum dialect_id)ask->endpoint->provider);
+}
+
 static void make_body(const struct prepare_ask *ask, struct arena *arena, struct client_request *out)
 {
     size_t n = ask->alias != NULL ? ask->alias->sets_n : 0;
@@ -28,6 +36,7 @@ static void make_body(const struct prepare_ask *ask, struct arena *arena, struct
     struct request_edit edit = {.model = ask->target->model.p != NULL ? ask->target->model : ask->upstream,
                                 .sets = sets,
                                 .sets_n = n,
+                                .no_developer = dialect_of(ask)->no_developer,
                                 .ask_usage = ask->request->stream};
 
     for (size_t i = 0; i < n; i++)
@@ -45,8 +54,8 @@ void prepare_request(const struct prepare_ask *ask, struct arena *arena, struct 
 
     *out = (struct client_request){
         .method = SLICE("POST"),
-        .base_path = ep->base_path,
-        .path = dialect_get((enum dialect_id)ep->provider)->path[SURFACE_CHAT],
+        .base_path = dialect_base(dialect_of(ask), SURFACE_CHAT, ep->base_path),
+        .path = dialect_of(ask)->path[SURFACE_CHAT],
         .authority = ep->authority,
         .headers = headers,
         .headers_n = headers_up(&headers_ask, arena, headers),

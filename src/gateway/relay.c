@@ -169,6 +169,7 @@ static enum err on_end_mark(struct relay *r)
 static enum err on_error(struct relay *r, const struct event *e)
 {
     r->failure_status = e->error_status;
+    r->refusal = e->refusal;
     memcpy(r->detail, e->error_text, sizeof r->detail);
     return fail(r, e->error_status != 0 ? outcome_of_status(e->error_status, false) : OUTCOME_SERVER_ERROR);
 }

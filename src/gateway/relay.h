@@ -42,6 +42,7 @@ struct relay {
     struct usage usage;
     enum outcome failure; /* why relay_feed stopped */
     int failure_status;   /* of an error object inside the stream, or 0 */
+    enum refusal refusal; /* what it says besides */
     char detail[160];     /* the endpoint's own words, or "" */
 };
 

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "llm/refusal.h"
+
 #define ERROR_BODY_MAX (64 * 1024)
 
 static void relay_first(void *ud)
@@ -189,6 +191,21 @@ static void hide_secret(const struct verdict *v, struct slice words)
     }
 }
 
+_Static_assert((int)SIGN_LOADING == (int)REFUSAL_LOADING && (int)SIGN_BUSY == (int)REFUSAL_BUSY &&
+                   (int)SIGN_QUOTA == (int)REFUSAL_QUOTA && (int)SIGN_CREDENTIAL == (int)REFUSAL_CREDENTIAL &&
+                   (int)SIGN_CREDENTIAL + 1 == (int)REFUSAL_N,
+               "what a dialect reads is the sign of the same number");
+
+/* An error inside a success counts as the status and the words that it names; otherwise it is `o`. */
+static enum outcome inside(struct verdict *v, int status, enum refusal refusal, enum outcome o)
+{
+    if (status != 0)
+        v->status = status;
+    if (status == 0 && refusal == REFUSAL_PLAIN)
+        return o;
+    return outcome_of_refusal(status, (enum outcome_sign)refusal, v->opts.client_key);
+}
+
 static enum err relay_body(struct verdict *v, struct slice bytes, bool *payload_seen)
 {
     enum outcome o = relay_feed(&v->relay, bytes, payload_seen);
@@ -198,11 +215,7 @@ static enum err relay_body(struct verdict *v, struct slice bytes, bool *payload_
         return ERR_OK;
     v->detail = arena_dup(v->opts.arena, slice_of(v->relay.detail));
     hide_secret(v, v->detail);
-    if (v->relay.failure_status != 0) { /* an error inside a success counts as the status that it names */
-        v->status = v->relay.failure_status;
-        o = outcome_of_status(v->status, v->opts.client_key);
-    }
-    return fail(v, o);
+    return fail(v, inside(v, v->relay.failure_status, v->relay.refusal, o));
 }
 
 enum err verdict_body(struct verdict *v, struct slice bytes, bool *payload_seen)
@@ -251,7 +264,7 @@ static enum outcome end_plain(struct verdict *v)
     if (a.err == ERR_UPSTREAM_ERROR) /* an error object inside a success */
         read_words(v);
     if (a.err != ERR_OK)
-        return outcome_of_error(a.err, PHASE_HEAD);
+        return inside(v, a.error_status, a.refusal, outcome_of_error(a.err, PHASE_HEAD));
     if (v->unexpected)
         return unexpected_form(v);
     v->usage = a.usage;
@@ -263,11 +276,14 @@ static enum outcome end_plain(struct verdict *v)
 
 static enum outcome end_error(struct verdict *v)
 {
+    enum refusal means =
+        refusal_read(v->opts.relay.dialect, v->status, buf_slice(&v->body), v->opts.relay.json);
+
     read_words(v);
     if (v->status >= 300 && v->status <= 399)
         v->detail =
             SLICE("The endpoint answered with a redirect, which is not followed: its url must be corrected.");
-    return outcome_of_status(v->status, v->opts.client_key);
+    return outcome_of_refusal(v->status, (enum outcome_sign)means, v->opts.client_key);
 }
 
 static enum outcome broken(const struct verdict *v, enum err why, bool connecting, bool answered)

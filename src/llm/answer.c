@@ -8,6 +8,7 @@
 
 #include "llm/failure.h"
 #include "llm/redact.h"
+#include "llm/refusal.h"
 #include "llm/splice.h"
 
 #define ERROR_TEXT_BYTES 300
@@ -159,12 +160,13 @@ static bool is_failure(const struct top *top, struct json_value root)
     return json_is_absent(top->choices) && json_is_absent(top->usage) && failure_is_flat(root);
 }
 
-static void read_failure(struct json_value root, struct event *out)
+static void read_failure(const struct dialect *d, struct json_value root, struct event *out)
 {
     struct failure f = failure_read(root);
 
     out->kind = EVENT_ERROR;
     out->error_status = failure_status(&f);
+    out->refusal = refusal_of(d, out->error_status, &f);
     redact_text(f.message, out->error_text, sizeof out->error_text);
 }
 
@@ -183,7 +185,7 @@ static void read_event(const struct dialect *d, struct json_value root, struct e
     out->finished = look.finished;
     out->plain_stop = look.finished && !look.other_end;
     if (is_failure(&top, root))
-        read_failure(root, out);
+        read_failure(d, root, out);
     else if (look.malformed)
         out->kind = EVENT_MALFORMED;
     else if (look.failed)
@@ -205,6 +207,7 @@ void answer_event(const struct dialect *d, struct slice data, struct json_pool *
     out->has_text = out->finished = out->plain_stop = out->has_usage = out->usage_member = false;
     out->usage = (struct usage){0};
     out->error_status = 0;
+    out->refusal = REFUSAL_PLAIN;
     out->error_text[0] = '\0';
     if (data.n > 0 && data.p[0] != '{' && slice_eq(slice_trim(data), SLICE("[DONE]"))) {
         out->kind = EVENT_DONE;
@@ -237,18 +240,29 @@ struct slice answer_strip_usage(struct slice data, struct arena *arena)
     return result.p ? result : piece;
 }
 
-static enum err judge(const struct dialect *d, struct json_value root, struct usage *usage)
+static enum err failed(const struct dialect *d, struct json_value root, struct answer *out)
+{
+    struct failure f = failure_read(root);
+
+    out->error_status = failure_status(&f);
+    out->refusal = refusal_of(d, out->error_status, &f);
+    return json_is_object(root) || f.message.n > 0 ? ERR_UPSTREAM_ERROR : ERR_UPSTREAM_MALFORMED;
+}
+
+static enum err judge(const struct dialect *d, struct json_value root, struct answer *out)
 {
     struct top top = {0};
     struct look look;
 
     if (!json_is_object(root))
-        return failure_read(root).message.n > 0 ? ERR_UPSTREAM_ERROR : ERR_UPSTREAM_MALFORMED;
+        return failed(d, root, out);
     json_each(root, on_top, &top);
     if (json_is_object(top.usage))
-        read_usage(top.usage, usage);
+        read_usage(top.usage, &out->usage);
     look = look_at(d, top.choices);
-    if (is_failure(&top, root) || look.failed)
+    if (is_failure(&top, root))
+        return failed(d, root, out);
+    if (look.failed)
         return ERR_UPSTREAM_ERROR;
     if (look.malformed)
         return ERR_UPSTREAM_MALFORMED;
@@ -269,7 +283,7 @@ void answer_body(const struct dialect *d, struct slice body, struct json_pool *p
     out->err = ERR_UPSTREAM_MALFORMED;
     if (json_parse(text, pool, &doc, NULL) != ERR_OK)
         return;
-    out->err = judge(d, json_root(doc), &out->usage);
+    out->err = judge(d, json_root(doc), out);
     json_free(&doc);
 }
 

@@ -33,7 +33,8 @@ struct event {
     bool has_usage;    /* a usage object that is not null stands in it */
     bool usage_member; /* a "usage" member stands in it, null or not */
     struct usage usage;
-    int error_status;     /* EVENT_ERROR: a number 400..599 in error.code/status, else 0 */
+    int error_status;     /* EVENT_ERROR: the status 400..599 that it names (failure_status), else 0 */
+    enum refusal refusal; /* EVENT_ERROR: what it says besides */
     char error_text[160]; /* EVENT_ERROR: its message, cut, made printable; "" if it has none */
 };
 
@@ -49,6 +50,8 @@ struct slice answer_strip_usage(struct slice data, struct arena *arena);
 /* The verdict on a whole plain answer. */
 struct answer {
     enum err err; /* ERR_OK; ERR_UPSTREAM_MALFORMED, _EMPTY, _BUSY (failed_finish), _ERROR (error in a 200) */
+    int error_status;     /* ERR_UPSTREAM_ERROR: as in an event */
+    enum refusal refusal; /* likewise */
     struct usage usage;
     size_t skip; /* white space and blank lines before the JSON: not passed on */
 };

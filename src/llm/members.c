@@ -97,7 +97,7 @@ static size_t skip_value(struct slice t, size_t i)
         return skip_string(t, i);
     if (i < t.n && (t.p[i] == '{' || t.p[i] == '['))
         return skip_nested(t, i);
-    while (i < t.n && t.p[i] != ',' && t.p[i] != '}' && !is_space(t.p[i]))
+    while (i < t.n && t.p[i] != ',' && t.p[i] != '}' && t.p[i] != ']' && !is_space(t.p[i]))
         i++;
     return i;
 }
@@ -166,6 +166,26 @@ bool members_next(struct members *m, struct member *out)
     return out->end > value;
 }
 
+void elements_init(struct members *m, struct slice text)
+{
+    size_t at = skip_space(text, 0);
+
+    m->text = text;
+    m->at = at < text.n && text.p[at] == '[' ? at + 1 : text.n;
+}
+
+bool elements_next(struct members *m, struct slice *out)
+{
+    struct slice t = m->text;
+    size_t at = skip_space(t, m->at);
+
+    if (at < t.n && t.p[at] == ',')
+        at = skip_space(t, at + 1);
+    m->at = skip_value(t, at);
+    *out = (struct slice){t.p + at, m->at - at};
+    return out->n > 0;
+}
+
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
@@ -222,6 +242,13 @@ bool member_is(const struct member *m, struct slice name)
 {
     /* An escape is longer than what it stands for. */
     return m->name.n > name.n ? same_name(m->name, name, false) : slice_eq(m->name, name);
+}
+
+bool member_holds(const struct member *m, struct slice text)
+{
+    struct slice v = m->value;
+
+    return v.n >= text.n + 2 && v.p[0] == '"' && same_name((struct slice){v.p + 1, v.n - 2}, text, false);
 }
 
 bool member_resembles(const struct member *m, struct slice name)

@@ -41,8 +41,14 @@ bool members_next(struct members *m, struct member *out);
 
 /* Whether the member's name, escapes undone, is `name`; `name` is ASCII. */
 bool member_is(const struct member *m, struct slice name);
-/* The same with ASCII letters folded: some servers (Go's encoding/json) match names without regard to
- * case. */
+/* Whether the member's value is this string, escapes undone; `text` is ASCII. */
+bool member_holds(const struct member *m, struct slice text);
+/* member_is with ASCII letters folded: some servers (Go's encoding/json) match names without regard to case.
+ */
 bool member_resembles(const struct member *m, struct slice name);
+
+/* The elements of an array, likewise: `text` must be a valid JSON array. */
+void elements_init(struct members *m, struct slice text);
+bool elements_next(struct members *m, struct slice *out);
 
 #endif

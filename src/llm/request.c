@@ -115,6 +115,14 @@ static int choices_asked(struct json_value n)
     return asked < 1 ? 1 : asked > N_MAX ? N_MAX : (int)asked;
 }
 
+static bool on_message(void *ud, struct json_value message)
+{
+    bool *developer = ud;
+
+    *developer = slice_eq(json_string(json_get(message, "role")), SLICE("developer"));
+    return !*developer;
+}
+
 static enum err read_root(struct json_value root, struct arena *arena, struct request *out,
                           const struct complaint *to)
 {
@@ -131,6 +139,7 @@ static enum err read_root(struct json_value root, struct arena *arena, struct re
     out->stream = json_true(f.control[STREAM]);
     out->include_usage = json_true(json_get(f.control[STREAM_OPTIONS], "include_usage"));
     out->has_tools = json_count(f.tools) > 0 || json_count(f.functions) > 0;
+    json_each_element(f.messages, on_message, &out->has_developer);
     out->doubled = f.doubled;
     out->n = choices_asked(f.n);
     return ERR_OK;
@@ -269,10 +278,32 @@ static bool is_void(const struct request_edit *edit, size_t i)
            slice_eq(name, slice_of("stream_options"));
 }
 
+/* Everything but the one word stays as it is. */
+static void rename_developer(struct rewriting *w, const struct member *messages)
+{
+    struct members each, message;
+    struct slice text;
+    struct member m;
+
+    splice_keep(&w->splice, messages);
+    elements_init(&each, messages->value);
+    while (elements_next(&each, &text)) {
+        members_init(&message, text);
+        while (members_next(&message, &m)) {
+            if (member_is(&m, SLICE("role")) && member_holds(&m, SLICE("developer")))
+                splice_part(&w->splice, m.value, SLICE("\"system\""));
+        }
+    }
+}
+
 static void edit_other(struct rewriting *w, const struct member *m)
 {
     const struct request_edit *edit = w->edit;
 
+    if (edit->no_developer && w->request->has_developer && member_is(m, SLICE("messages"))) {
+        rename_developer(w, m);
+        return;
+    }
     if (member_resembles(m, slice_of(control_names[MODEL]))) {
         splice_drop(&w->splice, m);
         return;

@@ -17,8 +17,9 @@ struct request {
     bool stream;
     bool include_usage; /* the client asked for stream_options.include_usage */
     bool has_tools;
-    bool doubled; /* model, stream or stream_options stands in it more than once */
-    int n;        /* choices asked for; 1 when absent */
+    bool has_developer; /* a message has the role "developer" */
+    bool doubled;       /* model, stream or stream_options stands in it more than once */
+    int n;              /* choices asked for; 1 when absent */
 };
 
 /* Parses `body` once. ERR_BAD_JSON, ERR_BAD_FIELD or ERR_MODEL_MISSING with one sentence in *why (in the
@@ -38,7 +39,8 @@ struct request_edit {
     struct slice model;             /* name for the endpoint */
     const struct request_set *sets; /* of the alias */
     size_t sets_n;
-    bool ask_usage; /* streaming: write stream_options.include_usage = true, keeping its other members */
+    bool no_developer; /* the role "developer" becomes "system" (dialect.h) */
+    bool ask_usage;    /* streaming: write stream_options.include_usage = true, keeping its other members */
 };
 
 #define REQUEST_PIECES_MAX 32

@@ -75,12 +75,19 @@ void splice_drop(struct splice *s, const struct member *m)
     s->from = m->end;
 }
 
+void splice_part(struct splice *s, struct slice part, struct slice value)
+{
+    size_t at = (size_t)(part.p - s->walk.text.p);
+
+    put_text(s, at);
+    put(s, value);
+    s->from = at + part.n;
+}
+
 void splice_value(struct splice *s, const struct member *m, struct slice value)
 {
     splice_keep(s, m);
-    put_text(s, (size_t)(m->value.p - s->walk.text.p));
-    put(s, value);
-    s->from = m->end;
+    splice_part(s, m->value, value);
 }
 
 void splice_add(struct splice *s, struct slice name, struct slice value)

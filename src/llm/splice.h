@@ -4,7 +4,7 @@
  *
  *     splice_init(&s, text, arena, bound);
  *     while (splice_next(&s, &m))
- *         exactly one of splice_keep, splice_drop, splice_value
+ *         exactly one of splice_keep, splice_drop, splice_value; behind splice_keep any number of splice_part
  *     any number of splice_add
  *     splice_end(&s)
  *
@@ -38,6 +38,8 @@ bool splice_next(struct splice *s, struct member *out);
 void splice_keep(struct splice *s, const struct member *m);
 void splice_drop(struct splice *s, const struct member *m);
 void splice_value(struct splice *s, const struct member *m, struct slice value);
+/* Replaces a part of the member that was kept; parts come in the order of the text. */
+void splice_part(struct splice *s, struct slice part, struct slice value);
 void splice_add(struct splice *s, struct slice name,
                 struct slice value); /* name: ASCII without need of escapes */
 /* The rest of the text. The contiguous result, or SLICE_NONE when it is in pieces. */

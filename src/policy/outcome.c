@@ -78,3 +78,20 @@ enum outcome outcome_of_status(int status, bool client_key)
         return status >= 400 && status < 500 ? OUTCOME_CLIENT_ERROR : OUTCOME_SERVER_ERROR;
     }
 }
+
+enum outcome outcome_of_refusal(int status, enum outcome_sign sign, bool client_key)
+{
+    switch (sign) {
+    case SIGN_LOADING:
+        return OUTCOME_LOADING;
+    case SIGN_BUSY:
+        return OUTCOME_SERVER_BUSY;
+    case SIGN_QUOTA:
+        return client_key ? OUTCOME_CLIENT_CREDENTIAL : OUTCOME_BALANCE;
+    case SIGN_CREDENTIAL:
+        return client_key ? OUTCOME_CLIENT_CREDENTIAL : OUTCOME_CREDENTIAL;
+    case SIGN_NONE:
+        break;
+    }
+    return outcome_of_status(status, client_key);
+}

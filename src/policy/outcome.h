@@ -44,7 +44,12 @@ enum call_phase {
  * and phase. */
 enum outcome outcome_of_error(enum err e, enum call_phase phase);
 
-/* The outcome of an HTTP status other than 2xx. own_key: the credential was the client's (key: client). */
+/* The outcome of an HTTP status other than 2xx. client_key: the credential was the client's (key: client). */
 enum outcome outcome_of_status(int status, bool client_key);
+
+/* What the endpoint said besides, in words that stand for more than its status. */
+enum outcome_sign { SIGN_NONE, SIGN_LOADING, SIGN_BUSY, SIGN_QUOTA, SIGN_CREDENTIAL };
+/* The same with such words; status 0: only the words are known. */
+enum outcome outcome_of_refusal(int status, enum outcome_sign sign, bool client_key);
 
 #endif

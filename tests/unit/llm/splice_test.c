@@ -190,6 +190,60 @@ TEST(asks_a_stream_for_its_usage)
                "{\"model\":\"m\"," MESSAGES ",\"stream\":true}");
 }
 
+/* The role that DeepSeek and most templates do not know: one word changes, whatever stands around it. */
+TEST(a_developer_becomes_system_and_nothing_else_does)
+{
+    static const char *const messages[][2] = {
+        {"[{\"role\":\"developer\",\"content\":\"developer\"}]",
+         "[{\"role\":\"system\",\"content\":\"developer\"}]"},
+        {" [ { \"content\" : \"x\" , \"role\" : \"developer\" } , {\"role\":\"user\"} ] ",
+         " [ { \"content\" : \"x\" , \"role\" : \"system\" } , {\"role\":\"user\"} ] "},
+        {"[{\"role\":\"user\"},{\"role\":\"developer\"},{\"role\":\"assistant\",\"reasoning_content\":\"r\"},"
+         "{\"role\":\"developer\"}]",
+         "[{\"role\":\"user\"},{\"role\":\"system\"},{\"role\":\"assistant\",\"reasoning_content\":\"r\"},"
+         "{\"role\":\"system\"}]"},
+        {"[{\"r\\u006fle\":\"dev\\u0065loper\"}]", "[{\"r\\u006fle\":\"system\"}]"},
+        {"[1,null,\"developer\",[{\"role\":\"developer\"}],{\"x\":{\"role\":\"developer\"}},{\"role\":"
+         "\"developer\"}]",
+         "[1,null,\"developer\",[{\"role\":\"developer\"}],{\"x\":{\"role\":\"developer\"}},{\"role\":"
+         "\"system\"}]"},
+        {"[{\"role\":\"Developer\"},{\"role\":\"developers\"},{\"ROLE\":\"developer\"},{\"role\":{}}]",
+         "[{\"role\":\"Developer\"},{\"role\":\"developers\"},{\"ROLE\":\"developer\"},{\"role\":{}}]"},
+    };
+    struct request_edit edit = {.model = SLICE("z"), .no_developer = true};
+    char body[400], want[400];
+
+    for (size_t i = 0; i < sizeof messages / sizeof messages[0] * 2; i++) {
+        edit.no_developer = i % 2;
+        snprintf(body, sizeof body, "{\"model\":\"m\", \"messages\" : %s, \"x\" : 1.50 }",
+                 messages[i / 2][0]);
+        snprintf(want, sizeof want, "{\"model\":\"z\", \"messages\" : %s, \"x\" : 1.50 }",
+                 messages[i / 2][edit.no_developer]);
+        check_edit(body, &edit, want);
+    }
+}
+
+/* More of them than there are pieces. */
+TEST(a_thousand_developers_become_system)
+{
+    struct request_edit edit = {.model = SLICE("m"), .no_developer = true};
+    struct buf body, want;
+
+    buf_init(&body, 1 << 20, NULL);
+    buf_init(&want, 1 << 20, NULL);
+    CHECK_INT(buf_add(&body, SLICE("{\"model\":\"m\",\"messages\":[{}")), ERR_OK);
+    CHECK_INT(buf_add(&want, buf_slice(&body)), ERR_OK);
+    for (int i = 0; i < 1000; i++) {
+        CHECK_INT(buf_add(&body, SLICE(",{\"role\":\"developer\",\"content\":\"a\"}")), ERR_OK);
+        CHECK_INT(buf_add(&want, SLICE(",{\"role\":\"system\",\"content\":\"a\"}")), ERR_OK);
+    }
+    CHECK_INT(buf_add(&body, SLICE("]}\0")), ERR_OK);
+    CHECK_INT(buf_add(&want, SLICE("]}\0")), ERR_OK);
+    check_edit(body.p, &edit, want.p);
+    buf_fini(&body);
+    buf_fini(&want);
+}
+
 /* -- random bodies against a model of the edits ---------------------------------------------------------- */
 
 #define MEMBERS_MAX 24

@@ -26,6 +26,7 @@ static const struct expected table[] = {
     {OUTCOME_BALANCE, KIND_CREDENTIAL, BREAKER_NOTHING, SLOTS_NOTHING, OUTCOME_ELSEWHERE, false, false, 502},
     {OUTCOME_ACCOUNT_BUSY, KIND_BUSY, BREAKER_NOTHING, SLOTS_FULL, OUTCOME_ELSEWHERE, false, false, 429},
     {OUTCOME_SERVER_BUSY, KIND_BUSY, BREAKER_NOTHING, SLOTS_NOTHING, OUTCOME_ELSEWHERE, false, false, 503},
+    {OUTCOME_LOADING, KIND_BUSY, BREAKER_NOTHING, SLOTS_NOTHING, OUTCOME_ELSEWHERE, false, false, 503},
     {OUTCOME_SERVER_ERROR, KIND_FAULT, BREAKER_FAILURE, SLOTS_NOTHING, OUTCOME_ELSEWHERE, false, false, 502},
     {OUTCOME_REFUSED, KIND_FAULT, BREAKER_FAILURE, SLOTS_NOTHING, OUTCOME_ELSEWHERE, false, false, 503},
     {OUTCOME_DNS, KIND_FAULT, BREAKER_FAILURE, SLOTS_NOTHING, OUTCOME_ELSEWHERE, false, false, 503},
@@ -131,6 +132,7 @@ TEST(other_errors_mean_the_same_in_every_phase)
         {ERR_UPSTREAM_EMPTY, OUTCOME_EMPTY},
         {ERR_UPSTREAM_ERROR, OUTCOME_SERVER_ERROR},
         {ERR_UPSTREAM_BUSY, OUTCOME_SERVER_BUSY},
+        {ERR_UPSTREAM_LOADING, OUTCOME_LOADING},
         {ERR_UPSTREAM_RATE_LIMITED, OUTCOME_ACCOUNT_BUSY},
         {ERR_UPSTREAM_CREDENTIAL, OUTCOME_CREDENTIAL},
         {ERR_UPSTREAM_BALANCE, OUTCOME_BALANCE},
@@ -205,5 +207,27 @@ TEST(every_status_has_its_outcome)
         held &= CHECK_INT(outcome_of_status(s, true), credential ? OUTCOME_CLIENT_CREDENTIAL : own);
         if (!held)
             printf("# for status %d\n", s);
+    }
+}
+
+TEST(words_stand_for_more_than_the_status)
+{
+    static const struct {
+        enum outcome_sign sign;
+        enum outcome own, client; /* with the gateway's key, with the client's */
+    } rows[] = {
+        {SIGN_LOADING, OUTCOME_LOADING, OUTCOME_LOADING},
+        {SIGN_BUSY, OUTCOME_SERVER_BUSY, OUTCOME_SERVER_BUSY},
+        {SIGN_QUOTA, OUTCOME_BALANCE, OUTCOME_CLIENT_CREDENTIAL},
+        {SIGN_CREDENTIAL, OUTCOME_CREDENTIAL, OUTCOME_CLIENT_CREDENTIAL},
+    };
+
+    for (int status = 0; status < 600; status++) {
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+            CHECK_INT(outcome_of_refusal(status, rows[i].sign, false), rows[i].own);
+            CHECK_INT(outcome_of_refusal(status, rows[i].sign, true), rows[i].client);
+        }
+        CHECK_INT(outcome_of_refusal(status, SIGN_NONE, false), outcome_of_status(status, false));
+        CHECK_INT(outcome_of_refusal(status, SIGN_NONE, true), outcome_of_status(status, true));
     }
 }
