@@ -247,3 +247,40 @@ TEST(values_of_the_environment_bring_no_structure)
     CHECK(c == NULL);
     CHECK_STR(report.text, "t:3:12: error: BROKEN holds bytes that are not UTF-8\n");
 }
+
+TEST(a_provider_whose_api_has_one_path_needs_none_in_the_url)
+{
+    static const struct {
+        const char *provider, *url, *base_path, *shown;
+    } rows[] = {
+        {"llama", "http://127.0.0.1:9931", "/v1", "http://127.0.0.1:9931/v1"},
+        {"llama", "http://127.0.0.1:9931/", "/v1", "http://127.0.0.1:9931/v1"},
+        {"vllm", "http://127.0.0.1:8000/v1", "/v1", "http://127.0.0.1:8000/v1"},
+        {"sglang", "http://127.0.0.1:30000", "/v1", "http://127.0.0.1:30000/v1"},
+        {"ollama", "http://127.0.0.1:11434", "/v1", "http://127.0.0.1:11434/v1"},
+        {"ollama", "http://127.0.0.1:11434/other", "/other", "http://127.0.0.1:11434/other"},
+        {"anthropic", "https://api.anthropic.com", "/v1", "https://api.anthropic.com/v1"},
+        {"tidegate", "http://127.0.0.1:8090", "/v1", "http://127.0.0.1:8090/v1"},
+        {"deepseek", "https://api.deepseek.com", "", "https://api.deepseek.com"},
+        {"deepseek", "https://api.deepseek.com/beta", "/beta", "https://api.deepseek.com/beta"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct config_report report;
+        struct config *c;
+        char yaml[256];
+
+        snprintf(yaml, sizeof yaml,
+                 "endpoints: [{name: e, provider: %s, url: \"%s\", key: none}]\n"
+                 "models: [{name: m, tiers: [[{endpoint: e}]]}]\n",
+                 rows[i].provider, rows[i].url);
+        c = reading_of(yaml, &report);
+        CHECK_STR(report.text, "");
+        if (!CHECK(c != NULL))
+            continue;
+        CHECK_STR(config_provider_name(c->endpoints[0].provider), rows[i].provider);
+        CHECK(slice_eq(c->endpoints[0].base_path, slice_of(rows[i].base_path)));
+        CHECK(slice_eq(c->endpoints[0].url, slice_of(rows[i].shown)));
+        config_unref(&c);
+    }
+}

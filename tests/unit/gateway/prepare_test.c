@@ -64,7 +64,10 @@ TEST(the_request_line_and_host_are_the_endpoints)
     static const struct {
         enum provider provider;
         const char *base;
-    } ROWS[] = {{PROVIDER_OPENAI, "/v1"}, {PROVIDER_DEEPSEEK, ""}, {PROVIDER_OPENAI, "/a/b"}};
+    } ROWS[] = {{PROVIDER_OPENAI, "/v1"},
+                {PROVIDER_DEEPSEEK, ""},
+                {PROVIDER_DEEPSEEK, "/beta"},
+                {PROVIDER_OPENAI, "/a/b"}};
 
     for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
         struct bench b;
@@ -168,4 +171,32 @@ TEST(targets_are_counted_over_all_tiers)
 
     for (int i = 0; i < 5; i++)
         CHECK_INT(prepare_target(&MODEL, i)->endpoint, 10 + i);
+}
+
+/* -- what the dialects change --------------------------------------------------------------------------- */
+
+#define DEVELOPER        \
+    "{\"model\":\"m\", " \
+    "\"messages\":[{\"role\":\"developer\",\"content\":\"x\",\"reasoning_content\":\"r\"}]}"
+
+TEST(the_developer_goes_up_as_system_where_a_provider_needs_it)
+{
+    static const bool SYSTEM[PROVIDER_N] = {
+        [PROVIDER_DEEPSEEK] = true, [PROVIDER_LLAMA] = true,  [PROVIDER_VLLM] = true,
+        [PROVIDER_SGLANG] = true,   [PROVIDER_OLLAMA] = true,
+    };
+
+    for (int p = 0; p < PROVIDER_N; p++) {
+        struct bench b;
+
+        bench_init(&b, DEVELOPER);
+        b.endpoint.provider = (enum provider)p;
+        b.target.model = SLICE("m");
+        CHECK_STR(bench_make(&b).p,
+                  SYSTEM[p] ? "{\"model\":\"m\", \"messages\":[{\"role\":\"system\",\"content\":\"x\","
+                              "\"reasoning_content\":\"r\"}]}"
+                            : DEVELOPER);
+        CHECK(slice_eq(b.out.path, SLICE("/chat/completions")));
+        bench_fini(&b);
+    }
 }
