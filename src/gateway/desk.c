@@ -50,8 +50,13 @@ void desk_open(struct desk *d)
     d->users_n = 1;
     d->pools = mem_zalloc((cfg->endpoints_n + 1) * sizeof *d->pools);
     for (size_t i = 0; i < cfg->endpoints_n; i++) {
-        struct pool_opts o = {cfg->endpoints[i].host, cfg->endpoints[i].port, d->edition->tls[i],
-                              cfg->opt.connect_us,    cfg->opt.pool_idle_us,  (size_t)cfg->opt.pool_max};
+        struct pool_opts o = {.host = cfg->endpoints[i].host,
+                              .port = cfg->endpoints[i].port,
+                              .tls = d->edition->tls[i],
+                              .connect_us = cfg->opt.connect_us,
+                              .idle_us = cfg->opt.pool_idle_us,
+                              .age_us = cfg->opt.pool_age_us,
+                              .idle_max = (size_t)cfg->opt.pool_max};
 
         pool_init(&d->pools[i], d->w->loop, &o);
     }
@@ -90,7 +95,8 @@ void desk_warn(struct desk *d, int endpoint, enum outcome o, const struct verdic
     const struct outcome_row *row = outcome_row(o);
     const struct pool *p = &d->pools[endpoint];
     int64_t *warned_us = &d->warned_us[stats_endpoint_outcome(endpoint, o)], now_us = d->w->loop->now_us;
-    struct slice words = o == OUTCOME_TLS ? slice_of(p->why) : v->detail;
+    bool on_the_way = v->status == 0 && (o == OUTCOME_TLS || o == OUTCOME_PROXY);
+    struct slice words = on_the_way ? slice_of(p->why) : v->detail;
     char status[32] = "";
 
     if (!is_worth_a_line(row, v) || (*warned_us != 0 && now_us - *warned_us < DESK_WARN_US))

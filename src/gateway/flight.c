@@ -349,6 +349,16 @@ static void start_clocks(struct flight *f)
     timer_set(&f->w->loop->wheel, &f->timer, clocks_due(&f->clocks));
 }
 
+/* Whether another endpoint could still be asked. */
+static bool has_untried(const struct flight *f)
+{
+    size_t n = 0;
+
+    for (size_t t = 0; t < f->model->tiers_n; t++)
+        n += f->model->tiers[t].targets_n;
+    return (~f->seat.ticket.tried & (UINT64_MAX >> (LINE_TARGETS_MAX - n))) != 0;
+}
+
 static enum step enter_call(struct flight *f)
 {
     const struct config_target *target = prepare_target(f->model, f->seat.ticket.target);
@@ -363,6 +373,7 @@ static enum step enter_call(struct flight *f)
     if (f->facts.calls_n > 0)
         metrics_add(m, METRIC_FALLBACKS, (size_t)f->facts.endpoint, 1);
     f->seat.ticket.tried |= UINT64_C(1) << f->seat.ticket.target;
+    opts.hurry = f->facts.calls_n + 1 < config(f)->opt.attempts_max && has_untried(f);
     f->facts.endpoint = target->endpoint;
     f->facts.calls_n++;
     f->calling = true;

@@ -73,9 +73,13 @@ static char *put_head(char *at, const struct client_request *rq)
 {
     at = head_put(at, rq->method);
     *at++ = ' ';
+    if (rq->whole_url)
+        at = head_put(head_put(at, SLICE("http://")), rq->authority);
     at = head_put(head_put(at, rq->base_path), rq->path);
     at = head_put(at, SLICE(" HTTP/1.1\r\n"));
     at = head_put_fields(at, &(struct header){SLICE("Host"), rq->authority}, 1);
+    if (rq->proxy_authorization.n > 0)
+        at = head_put_fields(at, &(struct header){SLICE("Proxy-Authorization"), rq->proxy_authorization}, 1);
     at = head_put_fields(at, rq->headers, rq->headers_n);
     if (rq->body_n > 0 || rq->body_bytes > 0) {
         at = head_put(at, SLICE("Content-Length: "));
@@ -89,8 +93,8 @@ void client_send(struct stream *s, const struct client_request *rq)
 {
     struct arena *turn = &s->loop->turn;
     bool copied = rq->body_bytes <= BODY_COPY_MAX;
-    size_t bound = HEAD_FIXED_MAX + rq->method.n + rq->base_path.n + rq->path.n + rq->authority.n +
-                   head_fields_bytes(rq->headers, rq->headers_n),
+    size_t bound = HEAD_FIXED_MAX + rq->method.n + rq->base_path.n + rq->path.n + 2 * rq->authority.n +
+                   rq->proxy_authorization.n + head_fields_bytes(rq->headers, rq->headers_n),
            sum = 0;
     char *p, *at;
 

@@ -30,6 +30,8 @@ struct client_request {
     struct slice method;          /* "POST" */
     struct slice base_path, path; /* joined */
     struct slice authority;
+    bool whole_url;                   /* for a proxy: the target is http://authority and the path */
+    struct slice proxy_authorization; /* the proxy's credential, or empty */
     const struct header *headers;
     size_t headers_n;
     const struct slice *body; /* pieces */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Virtual io: the clock, the scheduler, listeners and names; its streams are in virtual_stream.c.
+/* Virtual io: the clock, the scheduler and listeners; its streams are in virtual_stream.c, names and
+ * unreachable addresses in virtual_names.c.
  *
  * Why: a whole gateway with its simulator and clients runs in one thread, thousands of times faster than the
  * clock, and a seed repeats a run exactly. So nothing here may depend on real time or on where memory lies:
@@ -21,27 +22,6 @@
 
 #define PIPE_BYTES_DEFAULT ((size_t)64 * 1024)
 #define FIRST_PORT 20000
-
-struct vname {
-    struct list node;
-    char *host;
-    struct addr addr;
-};
-
-struct hole {
-    struct list node;
-    struct addr addr;
-};
-
-struct lookup {
-    struct list node; /* in the loop's lookups, then in its answers */
-    struct vloop *home;
-    struct vevent event;
-    struct addr addr;
-    enum err result;
-    lookup_cb cb;
-    void *ud;
-};
 
 /* -- events ------------------------------------------------------------------------------------ */
 
@@ -101,7 +81,7 @@ void vnet_arm(struct vnet *v, struct vevent *e, int64_t at_us)
     settle(v, v->heap_n - 1, e);
 }
 
-/* -- listeners and names ----------------------------------------------------------------------- */
+/* -- listeners --------------------------------------------------------------------------------- */
 
 static bool is_any(const struct addr *a)
 {
@@ -184,114 +164,6 @@ static void unlisten(struct listener **lsp)
     loop_defer(&ls->home->loop, &ls->afterwards, free_listener);
 }
 
-void vnet_name(struct vnet *v, const char *host, const char *ip)
-{
-    struct vname *n = MEM_NEW(struct vname);
-
-    ASSERT(addr_of_ip(slice_of(ip), 0, &n->addr));
-    n->host = mem_strdup(host);
-    list_init(&n->node);
-    list_push_front(&v->names, &n->node); /* a newer entry hides an older one */
-}
-
-void vnet_blackhole(struct vnet *v, const struct addr *a, bool on)
-{
-    struct hole *h;
-
-    LIST_EACH_SAFE (node, next, &v->holes) {
-        h = CONTAINER_OF(node, struct hole, node);
-        if (!addr_eq(&h->addr, a))
-            continue;
-        if (on)
-            return;
-        list_remove(node);
-        mem_free(h);
-    }
-    if (!on)
-        return;
-    h = MEM_NEW(struct hole);
-    h->addr = *a;
-    list_init(&h->node);
-    list_push_back(&v->holes, &h->node);
-}
-
-bool vnet_is_blackhole(const struct vnet *v, const struct addr *to)
-{
-    LIST_EACH (node, &v->holes) {
-        if (addr_eq(&CONTAINER_OF(node, struct hole, node)->addr, to))
-            return true;
-    }
-    return false;
-}
-
-static void on_answer(struct vevent *e)
-{
-    struct lookup *k = CONTAINER_OF(e, struct lookup, event);
-
-    list_remove(&k->node);
-    list_push_back(&k->home->answers, &k->node);
-}
-
-static enum err find_name(const struct vnet *v, const char *host, struct addr *out)
-{
-    if (addr_of_ip(slice_of(host), 0, out))
-        return ERR_OK;
-    LIST_EACH (node, &v->names) {
-        const struct vname *n = CONTAINER_OF(node, struct vname, node);
-
-        if (slice_ieq(slice_of(n->host), slice_of(host))) {
-            *out = n->addr;
-            return ERR_OK;
-        }
-    }
-    return ERR_DNS;
-}
-
-static struct lookup *resolve(struct loop *l, const char *host, uint16_t port, lookup_cb cb, void *ud)
-{
-    struct lookup *k = MEM_NEW(struct lookup);
-    struct vnet *v = vloop_of(l)->net;
-
-    k->home = vloop_of(l);
-    k->event.fire = on_answer;
-    k->cb = cb;
-    k->ud = ud;
-    k->result = find_name(v, host, &k->addr);
-    if (k->result == ERR_OK)
-        addr_set_port(&k->addr, port);
-    list_init(&k->node);
-    list_push_back(&k->home->lookups, &k->node);
-    vnet_arm(v, &k->event, clock_add(v->now_us, v->opts.latency_us));
-    return k;
-}
-
-static void lookup_cancel(struct lookup **kp)
-{
-    struct lookup *k = *kp;
-
-    *kp = NULL;
-    if (k == NULL)
-        return;
-    vnet_disarm(k->home->net, &k->event);
-    list_remove(&k->node);
-    mem_free(k);
-}
-
-static void deliver_answers(struct vloop *l)
-{
-    struct list due, *node;
-
-    list_init(&due);
-    list_move(&due, &l->answers);
-    while ((node = list_pop_front(&due)) != NULL) {
-        struct lookup *k = CONTAINER_OF(node, struct lookup, node);
-        struct lookup done = *k;
-
-        mem_free(k);
-        done.cb(done.ud, done.result, &done.addr, done.result == ERR_OK ? 1 : 0);
-    }
-}
-
 /* -- loops ------------------------------------------------------------------------------------- */
 
 static void wake(struct loop *l)
@@ -322,8 +194,8 @@ static const struct loop_ops VIRTUAL_OPS = {
     .connect = vend_connect,
     .listen = listen_at,
     .unlisten = unlisten,
-    .resolve = resolve,
-    .lookup_cancel = lookup_cancel,
+    .resolve = vnet_resolve,
+    .lookup_cancel = vnet_lookup_cancel,
     .offload = vtask_offload,
     .wake = wake,
     .free = free_loop,
@@ -361,30 +233,20 @@ struct vnet *vnet_new(const struct vnet_opts *o)
     rng_seed(&v->dice, o->seed);
     list_init(&v->loops);
     list_init(&v->listeners);
-    list_init(&v->names);
-    list_init(&v->holes);
     list_init(&v->spare);
-    vnet_name(v, "localhost", "127.0.0.1");
+    vnet_init_names(v);
     return v;
 }
 
 void vnet_free(struct vnet **vp)
 {
     struct vnet *v = *vp;
-    struct list *node;
 
     *vp = NULL;
     if (v == NULL)
         return;
     ASSERT(list_empty(&v->loops) && v->heap_n == 0);
-    while ((node = list_pop_front(&v->names)) != NULL) {
-        struct vname *n = CONTAINER_OF(node, struct vname, node);
-
-        mem_free(n->host);
-        mem_free(n);
-    }
-    while ((node = list_pop_front(&v->holes)) != NULL)
-        mem_free(CONTAINER_OF(node, struct hole, node));
+    vnet_forget_names(v);
     vpipe_free_spare(v);
     mem_free(v->heap);
     mem_free(v);
@@ -442,7 +304,7 @@ static void run_turn(struct vloop *l)
     l->woken = false;
     loop_begin_turn(&l->loop, v->now_us, vnet_wall_us(v));
     vend_turn(l);
-    deliver_answers(l);
+    vnet_deliver_answers(l);
     loop_end_turn(&l->loop);
 }
 

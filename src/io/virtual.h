@@ -23,10 +23,13 @@ struct vnet_opts {
 struct vnet *vnet_new(const struct vnet_opts *o);
 void vnet_free(struct vnet **v); /* every loop must be freed before */
 struct loop *vnet_loop(struct vnet *v, struct budget *budget, size_t pending_max);
-/* Names for resolve; "localhost" and addresses are known anyway. */
-void vnet_name(struct vnet *v, const char *host, const char *ip);
+/* Names for resolve: one address, or several with blanks between them. "localhost" and addresses are known
+ * anyway; a newer entry hides an older one. */
+void vnet_name(struct vnet *v, const char *host, const char *ips);
 /* What happens to connects to this address: nobody listens -> refused; blackholed -> never answers. */
 void vnet_blackhole(struct vnet *v, const struct addr *a, bool on);
+/* Connects to this address take that much longer than others. */
+void vnet_slow(struct vnet *v, const struct addr *a, int64_t us);
 
 int64_t vnet_now_us(const struct vnet *v);
 /* Runs until nothing can happen any more, or the clock would pass `until_us`, or *stop becomes true. Returns

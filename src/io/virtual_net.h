@@ -81,8 +81,17 @@ void vnet_arm(struct vnet *v, struct vevent *e, int64_t at_us);
 void vnet_disarm(struct vnet *v, struct vevent *e);
 /* One of the listeners that would take a connection to `to`, by the dice; NULL if there is none. */
 struct listener *vnet_listener(struct vnet *v, const struct addr *to);
-bool vnet_is_blackhole(const struct vnet *v, const struct addr *to);
 uint16_t vnet_free_port(struct vnet *v);
+
+/* virtual_names.c */
+void vnet_init_names(struct vnet *v);
+void vnet_forget_names(struct vnet *v);
+struct lookup *vnet_resolve(struct loop *l, const char *host, uint16_t port, lookup_cb cb, void *ud);
+void vnet_lookup_cancel(struct lookup **k);
+/* The callbacks of a loop's look-ups that have an answer. */
+void vnet_deliver_answers(struct vloop *l);
+/* By how much a connect to that address is late; CLOCK_NEVER_US: it never arrives. */
+int64_t vnet_late_us(const struct vnet *v, const struct addr *to);
 
 /* virtual_stream.c */
 struct stream *vend_connect(struct loop *l, const struct addr *to, size_t pending_max);

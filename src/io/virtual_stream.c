@@ -462,7 +462,7 @@ static void on_knock(struct vevent *ev)
     struct vend *e = CONTAINER_OF(ev, struct vend, event), *server;
     struct listener *ls;
 
-    if (vnet_is_blackhole(e->net, &e->to))
+    if (vnet_late_us(e->net, &e->to) == CLOCK_NEVER_US)
         return;
     e->event.fire = on_arrival;
     ls = vnet_listener(e->net, &e->to);
@@ -486,9 +486,10 @@ static void on_knock(struct vevent *ev)
 struct stream *vend_connect(struct loop *l, const struct addr *to, size_t pending_max)
 {
     struct vend *e = make(vloop_of(l), pending_max, on_knock);
+    int64_t late_us = vnet_late_us(e->net, to);
 
     e->opening = true;
     e->to = *to;
-    vnet_arm(e->net, &e->event, arrival(e));
+    vnet_arm(e->net, &e->event, arrival(e) + (late_us != CLOCK_NEVER_US ? late_us : 0));
     return &e->stream;
 }

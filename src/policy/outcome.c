@@ -46,6 +46,8 @@ enum outcome outcome_of_error(enum err e, enum call_phase phase)
         return OUTCOME_DNS;
     case ERR_TLS:
         return OUTCOME_TLS;
+    case ERR_PROXY:
+        return OUTCOME_PROXY;
     case ERR_MALFORMED:
         return OUTCOME_MALFORMED;
     case ERR_TOO_LARGE:
@@ -67,6 +69,8 @@ enum outcome outcome_of_status(int status, bool client_key)
         return OUTCOME_CLIENT_ERROR;
     case 402:
         return client_key ? OUTCOME_CLIENT_CREDENTIAL : OUTCOME_BALANCE;
+    case 407: /* no endpoint says this: it is a proxy on the way to it */
+        return OUTCOME_PROXY;
     case 408: /* a proxy in front of the endpoint gave up on us: another attempt can help */
         return OUTCOME_SERVER_ERROR;
     case 429:

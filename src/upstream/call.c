@@ -26,9 +26,9 @@ struct call {
     struct connect *connect; /* while connecting */
     struct stream *stream;
     struct client *client;
-    size_t piece, offset; /* next byte of the body to send */
-    struct timer more;    /* goes on with the body */
-    int64_t last_byte_us;
+    size_t piece, offset;          /* next byte of the body to send */
+    struct timer more;             /* goes on with the body */
+    int64_t last_byte_us, born_us; /* born: the connection */
     bool reused, answered, paused, over;
     struct afterwards afterwards;
 };
@@ -121,6 +121,9 @@ static void send_request(struct call *c)
 {
     struct client_request rq = c->opts.request;
 
+    rq.whole_url = pool_sends_urls(c->pool);
+    if (rq.whole_url)
+        rq.proxy_authorization = c->pool->opts.proxy->authorization;
     c->last_byte_us = c->pool->loop->now_us;
     c->piece = c->offset = 0;
     if (rq.body_bytes <= SEND_STEP) {
@@ -138,7 +141,7 @@ static void send_request(struct call *c)
 static void finish(struct call *c)
 {
     if (client_can_reuse(c->client) && all_sent(c) && stream_pending(c->stream) == 0)
-        pool_give(c->pool, &c->stream);
+        pool_give(c->pool, &c->stream, c->born_us);
     end(c, ERR_OK);
 }
 
@@ -180,7 +183,7 @@ static void on_close(void *ud, enum err why)
     if (was_stale(c)) {
         stream_close(&c->stream);
         c->reused = false;
-        c->connect = connect_start(c->pool, on_connected, c);
+        c->connect = connect_start(c->pool, c->opts.hurry, on_connected, c);
         return;
     }
     e = why == ERR_EOF ? client_eof(c->client) : why;
@@ -225,6 +228,7 @@ static void on_connected(void *ud, enum err e, struct stream *s)
     struct call *c = ud;
 
     c->connect = NULL;
+    c->born_us = c->pool->loop->now_us;
     if (e != ERR_OK)
         end(c, e);
     else
@@ -234,7 +238,7 @@ static void on_connected(void *ud, enum err e, struct stream *s)
 struct call *call_start(struct pool *pool, const struct call_opts *opts, const struct call_cb *cb, void *ud)
 {
     struct call *c = MEM_NEW(struct call);
-    struct stream *s = pool_take(pool);
+    struct stream *s = pool_take(pool, &c->born_us);
 
     c->pool = pool;
     c->opts = *opts;
@@ -246,7 +250,7 @@ struct call *call_start(struct pool *pool, const struct call_opts *opts, const s
         c->reused = true;
         attach(c, s);
     } else {
-        c->connect = connect_start(pool, on_connected, c);
+        c->connect = connect_start(pool, opts->hurry, on_connected, c);
     }
     return c;
 }

@@ -29,6 +29,7 @@ struct call_cb {
 struct call_opts {
     struct client_request request; /* everything it shows must live until the call is over */
     size_t head_max;
+    bool hurry; /* another endpoint could answer: better a failure now than a wait for this one (connect.h) */
 };
 
 /* Callbacks never come from inside this call. */

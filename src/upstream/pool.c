@@ -3,17 +3,22 @@
  *
  * Why per worker: no lock, and a connection never changes its loop. Last in, first out: the warm end of the
  * list serves, the cold end times out. A resting connection that receives anything, or ends, is dropped:
- * nobody asked. */
+ * nobody asked. One that has lived for age_us is not used again, so that an endpoint whose addresses have
+ * changed is not called at the old ones for ever (its name is looked up with every new connection). */
 #include "upstream/pool.h"
 
+#include <stdio.h>
+
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "upstream/connect.h"
 
 struct resting {
     struct list node;
     struct pool *pool;
     struct stream *stream;
-    int64_t since_us;
+    int64_t since_us, born_us;
 };
 
 static void drop(struct resting *r)
@@ -54,11 +59,29 @@ static void on_sweep(struct timer *t)
         timer_set(&p->loop->wheel, t, clock_add(resting_of(p->idle.prev)->since_us, p->opts.idle_us));
 }
 
+static void choose_way(struct pool *p)
+{
+    const struct pool_opts *o = &p->opts;
+    bool is_ip6 = strchr(o->host, ':') != NULL;
+
+    p->host = (struct dial_host){.name = o->host, .port = o->port, .at = o->at};
+    if (o->proxy == NULL)
+        return;
+    p->host = (struct dial_host){.name = o->proxy->host, .port = o->proxy->port};
+    if (o->tls != NULL)
+        snprintf(p->tunnel_to, sizeof p->tunnel_to, "%s%s%s:%u", is_ip6 ? "[" : "", o->host,
+                 is_ip6 ? "]" : "", (unsigned)o->port);
+}
+
 void pool_init(struct pool *p, struct loop *loop, const struct pool_opts *opts)
 {
-    *p = (struct pool){.loop = loop, .opts = *opts};
+    *p = (struct pool){.loop = loop, .opts = *opts, .last_failure = ERR_REFUSED};
     list_init(&p->idle);
+    list_init(&p->waiting);
     timer_init(&p->sweep, on_sweep);
+    timer_init(&p->reopen, connect_on_reopen);
+    gate_init(&p->gate);
+    choose_way(p);
 }
 
 void pool_fini(struct pool *p)
@@ -66,36 +89,52 @@ void pool_fini(struct pool *p)
     while (!list_empty(&p->idle))
         drop(resting_of(p->idle.next));
     timer_stop(&p->loop->wheel, &p->sweep);
+    timer_stop(&p->loop->wheel, &p->reopen);
+    ASSERT(list_empty(&p->waiting) && p->gate.busy_n == 0);
 }
 
-struct stream *pool_take(struct pool *p)
+static bool is_too_old(const struct pool *p, int64_t born_us)
 {
-    struct list *n = list_pop_front(&p->idle);
+    return p->opts.age_us > 0 && p->loop->now_us - born_us >= p->opts.age_us;
+}
+
+struct stream *pool_take(struct pool *p, int64_t *born_us)
+{
+    struct list *n;
     struct resting *r;
     struct stream *s;
 
+    while (!list_empty(&p->idle) && is_too_old(p, resting_of(p->idle.next)->born_us))
+        drop(resting_of(p->idle.next));
+    n = list_pop_front(&p->idle);
     if (n == NULL)
         return NULL;
     r = resting_of(n);
     s = r->stream;
+    *born_us = r->born_us;
     p->idle_n--;
     mem_free(r);
     return s;
 }
 
+bool pool_sends_urls(const struct pool *p)
+{
+    return p->opts.proxy != NULL && p->opts.tls == NULL;
+}
+
 uint64_t pool_take_connects(struct pool *p)
 {
-    uint64_t n = p->connects_n;
+    uint64_t n = p->host.attempts_n;
 
-    p->connects_n = 0;
+    p->host.attempts_n = 0;
     return n;
 }
 
-void pool_give(struct pool *p, struct stream **sp)
+void pool_give(struct pool *p, struct stream **sp, int64_t born_us)
 {
     struct resting *r;
 
-    if (p->idle_n >= p->opts.idle_max || stream_pending(*sp) > 0) {
+    if (p->idle_n >= p->opts.idle_max || stream_pending(*sp) > 0 || is_too_old(p, born_us)) {
         stream_close(sp);
         return;
     }
@@ -104,6 +143,7 @@ void pool_give(struct pool *p, struct stream **sp)
     r->pool = p;
     r->stream = *sp;
     r->since_us = p->loop->now_us;
+    r->born_us = born_us;
     *sp = NULL;
     stream_set_cb(r->stream, &RESTING_CB, r);
     stream_resume(r->stream);

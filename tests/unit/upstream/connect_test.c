@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Making a connection: names, several addresses that share the time, TLS, and giving up. */
+/* Making a connection: names, TLS, and giving up. The race of addresses is in dial_test.c, the gate in
+ * storm_test.c, proxies in proxy_test.c. */
 #include "upstream/connect.h"
 
 #include "support/certs.h"
@@ -29,7 +30,7 @@ static struct connect *start(struct scene *sc, struct result *r)
     struct connect *c;
 
     *r = (struct result){.l = sc->l};
-    c = connect_start(&sc->pool, on_result, r);
+    c = connect_start(&sc->pool, false, on_result, r);
     CHECK_INT(r->ends_n, 0); /* never from inside the call */
     return c;
 }
@@ -47,154 +48,6 @@ static struct result connected(struct scene *sc)
     CHECK_INT(r.s != NULL, r.e == ERR_OK);
     r.at_us -= from_us;
     return r;
-}
-
-/* -- names with several addresses ----------------------------------------------------------------------- */
-
-/* Virtual io knows one address for a name: this one answers with all of `book`. */
-static struct addr book[10];
-static size_t book_n;
-
-struct lookup {
-    struct loop *l;
-    struct timer timer;
-    lookup_cb cb;
-    void *ud;
-};
-
-static void on_found(struct timer *t)
-{
-    struct lookup k = *CONTAINER_OF(t, struct lookup, timer);
-
-    mem_free(CONTAINER_OF(t, struct lookup, timer));
-    k.cb(k.ud, ERR_OK, book, book_n);
-}
-
-static struct lookup *look_up(struct loop *l, const char *host, uint16_t port, lookup_cb cb, void *ud)
-{
-    struct lookup *k = MEM_NEW(struct lookup);
-
-    CHECK_STR(host, "many.test");
-    CHECK_INT(port, 80);
-    *k = (struct lookup){.l = l, .cb = cb, .ud = ud};
-    timer_init(&k->timer, on_found);
-    timer_set(&l->wheel, &k->timer, l->now_us + MS);
-    return k;
-}
-
-static void look_up_cancel(struct lookup **k)
-{
-    timer_stop(&(*k)->l->wheel, &(*k)->timer);
-    mem_free(*k);
-    *k = NULL;
-}
-
-/* A scene whose endpoint's name has these addresses. */
-static void scene_of_many(struct scene *sc, struct loop_ops *ops, const char *const *addresses, size_t n)
-{
-    struct pool_opts o = POOL_OPTS;
-
-    o.host = "many.test";
-    scene_init_with(sc, &(struct vnet_opts){.seed = 1, .latency_us = MS}, &o);
-    *ops = *sc->l->ops;
-    ops->resolve = look_up;
-    ops->lookup_cancel = look_up_cancel;
-    sc->l->ops = ops;
-    CHECK(n <= COUNT_OF(book));
-    book_n = n;
-    for (size_t i = 0; i < n; i++)
-        CHECK_INT(addr_parse(slice_of(addresses[i]), &book[i]), ERR_OK);
-}
-
-static void swallow(struct scene *sc, const char *address)
-{
-    struct addr at;
-
-    CHECK_INT(addr_parse(slice_of(address), &at), ERR_OK);
-    vnet_blackhole(sc->v, &at, true);
-}
-
-TEST(the_next_address_is_tried_when_one_refuses)
-{
-    static const char *const AT[] = {"10.0.0.7:80", "10.0.0.8:80", "10.0.0.1:80"};
-    struct scene sc;
-    struct loop_ops ops;
-    struct result r;
-
-    scene_of_many(&sc, &ops, AT, 3);
-    r = connected(&sc);
-    CHECK_INT(r.e, ERR_OK);
-    CHECK(r.at_us < 20 * MS);
-    CHECK_INT(pool_take_connects(&sc.pool), 3);
-    CHECK_INT(sc.at.accepts_n, 1);
-    stream_close(&r.s);
-    scene_fini(&sc);
-}
-
-TEST(addresses_that_swallow_packets_use_up_only_their_share)
-{
-    static const char *const AT[] = {"10.0.0.7:80", "10.0.0.8:80", "10.0.0.1:80"};
-    struct scene sc;
-    struct loop_ops ops;
-    struct result r;
-
-    scene_of_many(&sc, &ops, AT, 3);
-    swallow(&sc, AT[0]);
-    swallow(&sc, AT[1]);
-    r = connected(&sc);
-    CHECK_INT(r.e, ERR_OK);
-    /* A third of the bound, then half of the rest. */
-    CHECK(r.at_us > CONNECT_US * 2 / 3 - 10 * MS && r.at_us < CONNECT_US * 2 / 3 + 20 * MS);
-    stream_close(&r.s);
-    scene_fini(&sc);
-}
-
-TEST(all_addresses_together_keep_the_bound)
-{
-    static const char *const AT[] = {"10.0.0.5:80", "10.0.0.6:80", "10.0.0.7:80", "10.0.0.8:80"};
-    struct scene sc;
-    struct loop_ops ops;
-    struct result r;
-
-    for (size_t n = 1; n <= COUNT_OF(AT); n++) {
-        scene_of_many(&sc, &ops, AT, n);
-        for (size_t i = 0; i < n; i++)
-            swallow(&sc, AT[i]);
-        r = connected(&sc);
-        CHECK_INT(r.e, ERR_TIMEOUT);
-        CHECK(r.at_us >= CONNECT_US && r.at_us <= CONNECT_US + 10 * MS);
-        CHECK_INT(pool_take_connects(&sc.pool), n);
-        scene_fini(&sc);
-    }
-}
-
-TEST(a_refusal_gives_its_time_to_the_others)
-{
-    static const char *const AT[] = {"10.0.0.5:80", "10.0.0.6:80", "10.0.0.7:80"};
-    struct scene sc;
-    struct loop_ops ops;
-    struct result r;
-
-    scene_of_many(&sc, &ops, AT, 3);
-    swallow(&sc, AT[1]);
-    r = connected(&sc);
-    CHECK_INT(r.e, ERR_REFUSED); /* what the last one said */
-    CHECK(r.at_us > CONNECT_US / 2 - 10 * MS && r.at_us < CONNECT_US / 2 + 20 * MS);
-    scene_fini(&sc);
-}
-
-TEST(more_addresses_than_are_kept_are_left_out)
-{
-    static const char *const AT[] = {"10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80", "10.0.0.5:80",
-                                     "10.0.0.6:80", "10.0.0.7:80", "10.0.0.8:80", "10.0.0.9:80",
-                                     "10.0.1.0:80", "10.0.1.1:80"};
-    struct scene sc;
-    struct loop_ops ops;
-
-    scene_of_many(&sc, &ops, AT, COUNT_OF(AT));
-    CHECK_INT(connected(&sc).e, ERR_REFUSED);
-    CHECK_INT(pool_take_connects(&sc.pool), 8);
-    scene_fini(&sc);
 }
 
 /* -- one address ---------------------------------------------------------------------------------------- */
