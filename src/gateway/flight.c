@@ -161,6 +161,8 @@ static void on_begin(void *ud, int64_t length)
 
     f->facts.first_us = now_us(f);
     f->state = FL_RELAY;
+    if (f->call == NULL || call_is_sent(f->call)) /* nothing will be asked elsewhere any more */
+        buf_fini(&f->body);
     answer_log_begin(&f->log, length);
 }
 

@@ -88,6 +88,11 @@ static bool all_sent(const struct call *c)
     return c->piece == c->opts.request.body_n;
 }
 
+bool call_is_sent(const struct call *c)
+{
+    return c->stream != NULL && all_sent(c) && stream_pending(c->stream) == 0;
+}
+
 static void send_more(struct call *c)
 {
     const struct client_request *rq = &c->opts.request;
@@ -140,7 +145,7 @@ static void send_request(struct call *c)
 
 static void finish(struct call *c)
 {
-    if (client_can_reuse(c->client) && all_sent(c) && stream_pending(c->stream) == 0)
+    if (client_can_reuse(c->client) && call_is_sent(c))
         pool_give(c->pool, &c->stream, c->born_us);
     end(c, ERR_OK);
 }

@@ -40,6 +40,9 @@ void call_cancel(struct call **c);
 void call_pause(struct call *c); /* stop reading: the reader's back-pressure */
 void call_resume(struct call *c);
 enum call_step call_step(const struct call *c);
+/* Whether the request has left: what it showed is not looked at any more, unless call_start's connection had
+ * been closed already and no byte of a response has come. */
+bool call_is_sent(const struct call *c);
 int64_t
 call_last_byte_us(const struct call *c); /* when a byte last came, or the request was sent; 0: not sent yet */
 
