@@ -33,6 +33,19 @@ enum key_mode {
     KEY_OWN     /* the endpoint's secret */
 };
 
+/* What use can be limited by. The first three count requests, each in its own span of time. */
+enum limit { LIMIT_RPS, LIMIT_RPM, LIMIT_RPH, LIMIT_TPM, LIMIT_INFLIGHT, LIMIT_N };
+
+struct config_limits {
+    int64_t n[LIMIT_N]; /* 0: not limited */
+};
+
+/* Limits of one key for one model. */
+struct config_model_limits {
+    int model; /* index */
+    struct config_limits limits;
+};
+
 /* A client's key. */
 struct config_key {
     const char *name;
@@ -42,6 +55,9 @@ struct config_key {
     enum priority priority; /* the best class that requests with this key may have */
     const int *models;      /* indices of allowed models; models_n 0: all */
     size_t models_n;
+    struct config_limits limits; /* over all models */
+    const struct config_model_limits *model_limits;
+    size_t model_limits_n;
 };
 
 struct config_slots {
@@ -103,8 +119,9 @@ struct config_model {
     size_t aliases_n;
     const struct config_tier *tiers;
     size_t tiers_n;
-    int64_t deadline_us;    /* for this model, or timeouts.deadline */
-    int64_t spill_after_us; /* CLOCK_NEVER_US: not given */
+    int64_t deadline_us;         /* for this model, or timeouts.deadline */
+    int64_t spill_after_us;      /* CLOCK_NEVER_US: not given */
+    struct config_limits limits; /* over all keys */
 };
 
 /* Options with a default: one field per row of options.def, by its section ("" is the top level). */
@@ -181,6 +198,9 @@ struct config_match config_find_model(const struct config *c, struct slice name)
 const char *config_provider_name(enum provider p);
 const char *config_priority_name(enum priority p);
 bool config_priority_parse(struct slice s, enum priority *out);
+const char *config_limit_name(enum limit l); /* "rpm" */
+/* Whether nothing is limited. */
+bool config_limits_are_none(const struct config_limits *l);
 
 /* What `tidegate check` prints: every model, its aliases, tiers, endpoints, with secrets redacted. Heap
  * text. */

@@ -44,6 +44,25 @@ static void say_options(const struct config *c, struct buf *out)
     }
 }
 
+static void say_limits(const struct config_limits *l, const char *before, struct buf *out)
+{
+    for (int i = 0; i < LIMIT_N; i++) {
+        if (l->n[i] > 0) {
+            SAY(out, "%s%s %lld", before, config_limit_name((enum limit)i), (long long)l->n[i]);
+            before = ", ";
+        }
+    }
+}
+
+static void say_key_limits(const struct config *c, const struct config_key *k, struct buf *out)
+{
+    say_limits(&k->limits, "; limits ", out);
+    for (size_t i = 0; i < k->model_limits_n; i++) {
+        SAY(out, "; %.*s", SLICE_ARG(c->models[k->model_limits[i].model].name));
+        say_limits(&k->model_limits[i].limits, " limits ", out);
+    }
+}
+
 static void say_keys(const struct config *c, struct buf *out)
 {
     for (size_t i = 0; i < c->keys_n; i++) {
@@ -55,6 +74,7 @@ static void say_keys(const struct config *c, struct buf *out)
             SAY(out, "every model");
         for (size_t j = 0; j < k->models_n; j++)
             SAY(out, "%s%.*s", j > 0 ? ", " : "models ", SLICE_ARG(c->models[k->models[j]].name));
+        say_key_limits(c, k, out);
         SAY(out, "\n");
     }
 }
@@ -139,7 +159,9 @@ static void say_model(const struct config *c, const struct config_model *m, stru
         slice_eq(m->name, SLICE("*")) ? " (every name not listed, passed through)" : "");
     for (size_t i = 0; i < m->aliases_n; i++)
         say_alias(&m->aliases[i], out);
-    SAY(out, "  deadline %s\n", options_print(&deadline, us, text));
+    SAY(out, "  deadline %s", options_print(&deadline, us, text));
+    say_limits(&m->limits, "; limits over all keys ", out);
+    SAY(out, "\n");
     for (size_t i = 0; i < m->tiers_n; i++) {
         SAY(out, "  tier %zu%s\n", i + 1, i > 0 ? ", when none before it is usable" : "");
         say_tier(c, m, &m->tiers[i], out);

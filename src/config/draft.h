@@ -14,6 +14,7 @@
 #define DRAFT_ALIASES_MAX 1000 /* of one model */
 #define DRAFT_TARGETS_MAX 64   /* of one model, over all tiers */
 #define DRAFT_KEYS_MAX 50000
+#define DRAFT_MODEL_LIMITS_MAX 64 /* of one key; searched linearly for each request */
 #define DRAFT_LISTEN_MAX 64
 
 struct draft {
@@ -29,6 +30,9 @@ void listeners_read(struct draft *d);
 void accounts_read(struct draft *d);
 void endpoints_read(struct draft *d);
 void models_read(struct draft *d);
+/* The index of the model of that name, or -1 after a note at `at`. `shown` is the name as messages show it,
+ * `verb` what is wanted of the model: "allow". */
+int models_find(struct draft *d, struct slice name, const char *shown, struct place at, const char *verb);
 void keys_read(struct draft *d);
 /* What can only be judged when everything has been read. */
 void rules_check(struct draft *d);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The section `keys`: who may call, how urgent his requests may be, and for which models. */
+/* The section `keys`: who may call, how urgent his requests may be, for which models, and how
+ * much. */
 #include "config/draft.h"
 
 #include <stdio.h>
 
 #include "base/assert.h"
 #include "config/fields.h"
+#include "config/limits.h"
 #include "config/nearest.h"
 #include "config/secret.h"
 #include "config/value.h"
@@ -74,33 +76,6 @@ static void read_priority(struct draft *d, const struct node *n, void *into)
     nearest_complain(&near, d->notes, n->at, unknown);
 }
 
-/* The index of the model that a key names, or -1 after a note. */
-static int find_model(struct draft *d, const struct node *n, struct slice name)
-{
-    const struct snapshot_name *found = map_find(&d->snapshot->names, name);
-    char shown[NODE_SHOW_BYTES], unknown[NODE_SHOW_BYTES + 32];
-    struct nearest near;
-
-    if (slice_eq(name, SLICE("*")) && d->config->wildcard >= 0)
-        return d->config->wildcard;
-    if (found && !found->alias)
-        return found->model;
-    if (found) {
-        notes_error(d->notes, n->at, "\"%s\" is an alias; allow its model, %.*s", node_show(n, shown),
-                    SLICE_ARG(d->config->models[found->model].name));
-        return -1;
-    }
-    nearest_init(&near, name);
-    for (size_t i = 0; i < d->config->models_n; i++) {
-        if (!d->config->models[i].name.p || notes_is_full(d->notes))
-            return -1; /* that name was complained about, and may be the one that is meant */
-        nearest_try(&near, d->config->models[i].name);
-    }
-    snprintf(unknown, sizeof(unknown), "unknown model \"%s\"", node_show(n, shown));
-    nearest_complain(&near, d->notes, n->at, unknown);
-    return -1;
-}
-
 static void read_models(struct draft *d, const struct node *n, void *into)
 {
     struct config_key *key = into;
@@ -115,11 +90,12 @@ static void read_models(struct draft *d, const struct node *n, void *into)
     }
     models = arena_zalloc(d->arena, n->n * sizeof(*models));
     for (const struct node *child = n->first; child; child = child->next) {
+        char shown[NODE_SHOW_BYTES];
         struct slice name;
 
         if (!value_model(d->notes, child, &name))
             continue;
-        models[i] = find_model(d, child, name);
+        models[i] = models_find(d, name, node_show(child, shown), child->at, "allow");
         if (models[i] >= 0)
             i++;
     }
@@ -127,12 +103,15 @@ static void read_models(struct draft *d, const struct node *n, void *into)
     key->models_n = i;
 }
 
+static void read_limits(struct draft *d, const struct node *n, void *into)
+{
+    limits_read_key(d, n, into);
+}
+
 static const struct field fields[] = {
-    {"name", read_name, NULL, true},
-    {"key", read_secret, NULL, true},
-    {"priority", read_priority, NULL, false},
-    {"models", read_models, NULL, false},
-    {"limits", NULL, "limits of keys (limits) come with a later version; leave them out", false},
+    {"name", read_name, NULL, true},          {"key", read_secret, NULL, true},
+    {"priority", read_priority, NULL, false}, {"models", read_models, NULL, false},
+    {"limits", read_limits, NULL, false},
 };
 
 void keys_read(struct draft *d)
@@ -147,6 +126,7 @@ void keys_read(struct draft *d)
     d->config->keys_n = d->keys->n;
     for (const struct node *n = d->keys->first; n; n = n->next, i++) {
         keys[i].priority = PRIORITY_NORMAL;
-        fields_read(d, n, "a key", fields, COUNT_OF(fields), &keys[i]);
+        if (fields_read(d, n, "a key", fields, COUNT_OF(fields), &keys[i]))
+            limits_check_key(d, n, &keys[i]);
     }
 }

@@ -2,10 +2,14 @@
 /* The section `models`: the names that clients use, and the table that finds them. */
 #include "config/draft.h"
 
+#include <stdio.h>
+
 #include "base/assert.h"
 #include "base/clock.h"
 #include "config/aliases.h"
 #include "config/fields.h"
+#include "config/limits.h"
+#include "config/nearest.h"
 #include "config/tiers.h"
 #include "config/value.h"
 
@@ -28,11 +32,19 @@ static void read_deadline(struct draft *d, const struct node *n, void *into)
         m->deadline_us = us;
 }
 
+static void read_limits(struct draft *d, const struct node *n, void *into)
+{
+    struct config_model *m = into;
+
+    limits_read_model(d, n, &m->limits);
+}
+
 static const struct field fields[] = {
     {"name", read_name, NULL, true},
     {"aliases", aliases_read, NULL, false},
     {"tiers", tiers_read, NULL, true},
     {"deadline", read_deadline, NULL, false},
+    {"limits", read_limits, NULL, false},
     {"spill_after", NULL, "spilling by predicted wait (spill_after) comes with a later version; leave it out",
      false},
 };
@@ -112,4 +124,30 @@ void models_read(struct draft *d)
     k = 0;
     for (const struct node *n = d->models->first; n; n = n->next)
         enter_aliases(d, k++, n);
+}
+
+int models_find(struct draft *d, struct slice name, const char *shown, struct place at, const char *verb)
+{
+    const struct snapshot_name *found = map_find(&d->snapshot->names, name);
+    char unknown[NODE_SHOW_BYTES + 32];
+    struct nearest near;
+
+    if (slice_eq(name, SLICE("*")) && d->config->wildcard >= 0)
+        return d->config->wildcard;
+    if (found && !found->alias)
+        return found->model;
+    if (found) {
+        notes_error(d->notes, at, "\"%s\" is an alias; %s its model, %.*s", shown, verb,
+                    SLICE_ARG(d->config->models[found->model].name));
+        return -1;
+    }
+    nearest_init(&near, name);
+    for (size_t i = 0; i < d->config->models_n; i++) {
+        if (!d->config->models[i].name.p || notes_is_full(d->notes))
+            return -1; /* that name was complained about, and may be the one that is meant */
+        nearest_try(&near, d->config->models[i].name);
+    }
+    snprintf(unknown, sizeof(unknown), "unknown model \"%s\"", shown);
+    nearest_complain(&near, d->notes, at, unknown);
+    return -1;
 }

@@ -11,7 +11,8 @@ static const char yaml[] =
     "workers: 2\n"
     "timeouts: {connect: 2m}\n"
     "keys:\n"
-    "  - {name: web, key: \"${WEB_KEY}\", priority: high, models: [flash, pro]}\n"
+    "  - {name: web, key: \"${WEB_KEY}\", priority: high, models: [flash, pro],\n"
+    "     limits: {rps: 100, inflight: 50, models: {pro: {tpm: 200000}}}}\n"
     "  - {name: all, key: sk-canary-all}\n"
     "accounts: [{name: main, slots: {flash: 1, \"*\": 5}}]\n"
     "endpoints:\n"
@@ -25,7 +26,8 @@ static const char yaml[] =
     "    aliases: [quick, {name: chat, set: {thinking: {type: disabled}, user: \"${SECRET}\"}}]\n"
     "    tiers: [[{endpoint: ds, weight: 2}, {endpoint: own, weight: 1, model: other}], [{endpoint: "
     "lan}]]\n"
-    "  - {name: pro, tiers: [[{endpoint: lan}, {endpoint: own}]], deadline: 90s}\n"
+    "  - {name: pro, tiers: [[{endpoint: lan}, {endpoint: own}]], deadline: 90s, limits: {rpm: 600, rph: "
+    "9}}\n"
     "  - {name: \"*\", tiers: [[{endpoint: lan}]]}\n";
 
 static const char want[] =
@@ -34,7 +36,8 @@ static const char want[] =
     "access_log  stdout\n"
     "log_level   info\n"
     "timeouts.connect = 2m (default 5s)\n"
-    "key web: priority high, from ${WEB_KEY}, models flash, pro\n"
+    "key web: priority high, from ${WEB_KEY}, models flash, pro; limits rps 100, inflight 50; pro limits "
+    "tpm 200000\n"
     "key all: priority normal, from the configuration file, every model\n"
     "\n"
     "model flash\n"
@@ -51,7 +54,7 @@ static const char want[] =
     "      100%  lan http://127.0.0.1:9/v1, provider openai, key none\n"
     "\n"
     "model pro\n"
-    "  deadline 1m30s\n"
+    "  deadline 1m30s; limits over all keys rpm 600, rph 9\n"
     "  tier 1\n"
     "       50%  lan http://127.0.0.1:9/v1, provider openai, key none\n"
     "       50%  own https://h/v1, provider openai, key from the configuration file, account main (5 "
