@@ -33,6 +33,7 @@ enum metric_labels {
     LABELS_ENDPOINT,
     LABELS_ENDPOINT_OUTCOME, /* endpoint x row of outcome.def */
     LABELS_ERROR,            /* rows of errors.def */
+    LABELS_LIMIT,            /* whose limit x which limit */
     LABELS_N
 };
 

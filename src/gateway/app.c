@@ -45,7 +45,7 @@ struct app *app_new(struct config *cfg, const struct app_opts *opts, const char 
     list_init(&a->desks);
     a->workers_max = (size_t)cfg->workers;
     a->workers = mem_zalloc(a->workers_max * sizeof *a->workers);
-    a->edition = edition_new(cfg, why);
+    a->edition = edition_new(cfg, NULL, why);
     if (a->edition != NULL)
         a->control_metrics = metrics_new(&a->edition->stats.layout);
     else

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "shared/admission.h"
+#include "shared/limits.h"
 
 static bool make_tls(struct edition *e, const char **why)
 {
@@ -43,7 +44,7 @@ static void free_tls(struct edition *e)
     mem_free(e->tls);
 }
 
-struct edition *edition_new(struct config *cfg, const char **why)
+struct edition *edition_new(struct config *cfg, const struct edition *before, const char **why)
 {
     struct edition *e = MEM_NEW(struct edition);
 
@@ -52,6 +53,7 @@ struct edition *edition_new(struct config *cfg, const char **why)
     e->refs_n = 1;
     stats_init(&e->stats, cfg);
     e->admission = admission_new(cfg);
+    e->limits = limits_new(cfg, before != NULL ? before->limits : NULL);
     e->tls = mem_zalloc((cfg->endpoints_n + 1) * sizeof *e->tls);
     if (!make_tls(e, why))
         edition_unref(&e);
@@ -73,6 +75,7 @@ void edition_unref(struct edition **ep)
         return;
     free_tls(e);
     admission_free(&e->admission);
+    limits_free(&e->limits);
     stats_fini(&e->stats);
     config_unref(&e->cfg);
     mem_free(e);

@@ -15,18 +15,20 @@
 #include "io/tls.h"
 
 struct admission;
+struct limits;
 
 struct edition {
     struct config *cfg;
     struct admission *admission;
+    struct limits *limits;
     struct stats stats;      /* label rows */
     struct tls_config **tls; /* one per endpoint, NULL for plain ones */
     int refs_n;
 };
 
-/* Takes a reference to the configuration; the result has one reference. On failure NULL, and *why names what
- * is wrong. */
-struct edition *edition_new(struct config *cfg, const char **why);
+/* Takes a reference to the configuration; the result has one reference. `before`: the edition in force, whose
+ * counts against limits go on, or NULL. On failure NULL, and *why names what is wrong. */
+struct edition *edition_new(struct config *cfg, const struct edition *before, const char **why);
 void edition_ref(struct edition *e);
 void edition_unref(struct edition **e);
 

@@ -41,8 +41,9 @@ static enum result result_of(const struct exchange *ex)
         return RESULT_CANCELLED;
     if (ex->err == ERR_OK)
         return ex->route->id == ROUTE_CHAT ? RESULT_FULL : RESULT_LOCAL;
-    /* Refusals are the client's to mend; a full line, a limit of the provider or a drain is ours. */
-    return status < 429 || status == 431 ? RESULT_REFUSED : RESULT_FAILED;
+    /* Refusals and its own limits are the client's to mend; a full line, a limit of the provider or a drain
+     * is ours. */
+    return status < 429 || status == 431 || ex->err == ERR_LIMITED ? RESULT_REFUSED : RESULT_FAILED;
 }
 
 static void record(struct exchange *ex)
@@ -85,6 +86,7 @@ static void settle(struct exchange *ex, enum err e)
     ex->state = EX_SETTLED;
     ex->err = e;
     ex->result = result_of(ex);
+    quota_settle(ex);
     timer_stop(&ex->w->loop->wheel, &ex->timer);
     buf_fini(&ex->body);
     record(ex);
@@ -182,6 +184,7 @@ static void on_event(struct subscriber *s, struct slice bytes)
         response_late_labels(ex);
     }
     ex->bytes_out += bytes.n;
+    ex->events_n++;
     ex->last_out_us = now_us(ex);
     conn_body(ex->conn, bytes);
     if (!s->held && conn_pending(ex->conn) > (size_t)config(ex)->opt.pending_max)
@@ -269,6 +272,8 @@ static enum step enter_identify(struct exchange *ex)
         ex->route->answer(ex);
         return STEP_WAIT;
     }
+    if (!quota_look(ex))
+        return STEP_WAIT;
     ex->state = EX_READ;
     return STEP_MORE;
 }
@@ -338,6 +343,8 @@ static enum step enter_join(struct exchange *ex)
         .arrived_us = ex->started_us,
     };
 
+    if (!quota_enter(ex))
+        return STEP_WAIT;
     ask.deadline_us =
         clocks_deadline(ex->started_us, model->deadline_us, ex->wishes.deadline_ms, ex->wishes.timeout_s);
     if (ex->request.stream)

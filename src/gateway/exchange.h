@@ -13,6 +13,7 @@
 
 #include "gateway/desk.h"
 #include "gateway/flight.h"
+#include "gateway/quota.h"
 #include "gateway/routes.h"
 #include "gateway/stats.h"
 #include "gateway/wishes.h"
@@ -42,6 +43,7 @@ struct exchange {
     struct request request;
     struct config_match match; /* match.model -1: not known yet */
     struct wishes wishes;
+    struct quota *quota; /* NULL: nothing limits this exchange (so far) */
     int64_t started_us;
     struct subscriber subscriber; /* .flight NULL: on none */
     struct flight_facts facts;    /* of the flight, kept when it is left */
@@ -50,6 +52,7 @@ struct exchange {
     struct timer timer;  /* of the body; then hold, then comments */
     int64_t last_out_us; /* when the client last got a byte of the stream */
     uint64_t bytes_out;
+    uint64_t events_n; /* of a streamed answer */
     int status;        /* sent to the client; 0: none */
     enum err err;      /* why it failed */
     const char *allow; /* for 405 */

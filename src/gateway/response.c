@@ -42,7 +42,7 @@ static size_t add_labels(struct exchange *ex, struct header *h, size_t n)
         h[n++] = (struct header){SLICE("X-Tidegate-Attempts"), number(l, ex->facts.calls_n)};
         h[n++] = (struct header){SLICE("X-Tidegate-Wait-Ms"), number(l, ex->facts.wait_us / CLOCK_MS_US)};
     }
-    return n;
+    return quota_headers(ex, h, n);
 }
 
 void response_begin(struct exchange *ex, struct slice content_type, int64_t length)

@@ -5,7 +5,7 @@
 
 #include "gateway/exchange.h"
 
-#define RESPONSE_HEADERS_MAX 16
+#define RESPONSE_HEADERS_MAX (16 + QUOTA_HEADERS_MAX)
 
 /* The head of a relayed answer: type, request id, labels. length as in conn_head. */
 void response_begin(struct exchange *ex, struct slice content_type, int64_t length);

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 
 static const char *const RESULTS[RESULT_N] = {"full", "failed", "refused", "cancelled", "local"};
+static const char *const SCOPES[LIMITS_SCOPES_N] = {"key", "key_model", "model"};
 static const char *const ROUTE_NAMES[ROUTE_N] = {"chat_completions", "models", "healthz", "readyz", "other"};
 /* The statuses that clients are sent; an endpoint's rarer ones share the last row. */
 static const int CODES[] = {200, 400, 401, 403, 404, 405, 408, 409, 413, 415, 417,
@@ -63,6 +64,14 @@ static void fixed_rows(struct stats *s)
     r = rows(s, LABELS_ERROR, ERR_N);
     for (int e = 0; e < ERR_N; e++)
         r[e] = label(&s->arena, "error", slice_of(err_row((enum err)e)->code));
+    r = rows(s, LABELS_LIMIT, LIMITS_SCOPES_N * LIMIT_N);
+    for (int scope = 0; scope < LIMITS_SCOPES_N; scope++) {
+        for (int l = 0; l < LIMIT_N; l++)
+            r[stats_limit((enum limits_scope)scope, (enum limit)l)] =
+                arena_printf(&s->arena, "scope=\"%s\",limit=\"%s\"", SCOPES[scope],
+                             config_limit_name((enum limit)l))
+                    .p;
+    }
 }
 
 static void configured_rows(struct stats *s, const struct config *cfg)

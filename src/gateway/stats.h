@@ -7,6 +7,7 @@
 #include "base/metrics.h"
 #include "config/config.h"
 #include "policy/outcome.h"
+#include "shared/limits.h"
 
 /* How an exchange ended (DESIGN's answered rate). Refused and cancelled are not in its denominator. */
 enum result {
@@ -40,6 +41,11 @@ static inline size_t stats_route_result(enum route_id route, enum result r)
 static inline size_t stats_endpoint_outcome(int endpoint, enum outcome o)
 {
     return (size_t)endpoint * OUTCOME_N + (size_t)o;
+}
+
+static inline size_t stats_limit(enum limits_scope scope, enum limit l)
+{
+    return (size_t)scope * LIMIT_N + (size_t)l;
 }
 
 size_t stats_code(int status); /* the row of a status; unlisted ones share "other" */

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "shared/admission.h"
+#include "shared/limits.h"
 
 static void on_drained(void *ud)
 {
@@ -93,7 +94,9 @@ int64_t world_metric(const struct world *w, enum metric id, size_t row)
 
 bool world_is_idle(const struct world *w)
 {
-    size_t busy = admission_used(w->app->edition->admission) + budget_used(&w->app->budget);
+    const struct edition *e = w->app->edition;
+    size_t busy =
+        admission_used(e->admission) + (size_t)limits_inflight(e->limits) + budget_used(&w->app->budget);
 
     for (size_t i = 0; i < w->workers_n; i++)
         busy += w->workers[i]->flights_n + w->workers[i]->exchanges_n;
