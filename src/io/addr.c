@@ -4,9 +4,12 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <sys/un.h>
 
 #define HOST_BYTES (INET6_ADDRSTRLEN + 1)
+#define UNIX_HEAD_BYTES offsetof(struct sockaddr_un, sun_path)
 
 static struct sockaddr_in *in4(struct addr *a)
 {
@@ -26,6 +29,44 @@ static const struct sockaddr_in *in4_const(const struct addr *a)
 static const struct sockaddr_in6 *in6_const(const struct addr *a)
 {
     return (const struct sockaddr_in6 *)&a->ss;
+}
+
+static const struct sockaddr_un *un_const(const struct addr *a)
+{
+    return (const struct sockaddr_un *)&a->ss;
+}
+
+/* What stands in a Unix address: a path without its NUL, an abstract name with '\0' first, or nothing. */
+static struct slice unix_name(const struct addr *a)
+{
+    struct slice s = {un_const(a)->sun_path, a->n > UNIX_HEAD_BYTES ? a->n - UNIX_HEAD_BYTES : 0};
+
+    while (s.n > 0 && s.p[0] != '\0' && s.p[s.n - 1] == '\0')
+        s.n--;
+    return s;
+}
+
+bool addr_of_unix(struct slice path, struct addr *out)
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)&out->ss;
+    bool abstract = path.n > 1 && path.p[0] == '@';
+
+    memset(out, 0, sizeof *out);
+    if (!abstract && !(path.n > 1 && path.p[0] == '/'))
+        return false;
+    if (path.n >= sizeof un->sun_path || memchr(path.p, '\0', path.n) != NULL)
+        return false;
+    un->sun_family = AF_UNIX;
+    memcpy(un->sun_path, path.p, path.n);
+    if (abstract) /* every byte of an abstract name counts, so its length has no NUL behind it */
+        un->sun_path[0] = '\0';
+    out->n = (socklen_t)(UNIX_HEAD_BYTES + path.n + (abstract ? 0 : 1));
+    return true;
+}
+
+bool addr_is_unix(const struct addr *a)
+{
+    return a->ss.ss_family == AF_UNIX;
 }
 
 bool addr_of_ip(struct slice host, uint16_t port, struct addr *out)
@@ -63,6 +104,8 @@ enum err addr_parse(struct slice text, struct addr *out)
     uint64_t port;
 
     memset(out, 0, sizeof *out);
+    if (slice_starts(text, SLICE("unix:")))
+        return addr_of_unix(slice_from(text, 5), out) ? ERR_OK : ERR_MALFORMED;
     while (colon > 0 && text.p[colon - 1] != ':')
         colon--;
     if (colon == 0)
@@ -85,7 +128,7 @@ bool addr_is_loopback(const struct addr *a)
         return ntohl(in4_const(a)->sin_addr.s_addr) >> 24 == 127;
     if (a->ss.ss_family == AF_INET6)
         return IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127);
-    return false;
+    return addr_is_unix(a);
 }
 
 uint16_t addr_port(const struct addr *a)
@@ -114,14 +157,19 @@ bool addr_eq(const struct addr *a, const struct addr *b)
     if (a->ss.ss_family == AF_INET6)
         return IN6_ARE_ADDR_EQUAL(&in6_const(a)->sin6_addr, &in6_const(b)->sin6_addr) &&
                in6_const(a)->sin6_scope_id == in6_const(b)->sin6_scope_id;
-    return false;
+    return addr_is_unix(a) && unix_name(a).n > 0 && slice_eq(unix_name(a), unix_name(b));
 }
 
 void addr_format(const struct addr *a, char *out, size_t n)
 {
     char host[INET6_ADDRSTRLEN] = "";
+    struct slice name = addr_is_unix(a) ? unix_name(a) : SLICE_NONE;
 
-    if (a->ss.ss_family == AF_INET && inet_ntop(AF_INET, &in4_const(a)->sin_addr, host, sizeof host))
+    if (name.n > 0 && name.p[0] == '\0')
+        snprintf(out, n, "unix:@%.*s", SLICE_ARG(slice_from(name, 1)));
+    else if (addr_is_unix(a))
+        snprintf(out, n, "unix:%.*s", SLICE_ARG(name));
+    else if (a->ss.ss_family == AF_INET && inet_ntop(AF_INET, &in4_const(a)->sin_addr, host, sizeof host))
         snprintf(out, n, "%s:%u", host, (unsigned)addr_port(a));
     else if (a->ss.ss_family == AF_INET6 && inet_ntop(AF_INET6, &in6_const(a)->sin6_addr, host, sizeof host))
         snprintf(out, n, "[%s]:%u", host, (unsigned)addr_port(a));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A socket address as a value. */
+/* A socket address as a value: IPv4, IPv6, or a Unix socket's path or abstract name. */
 #ifndef IO_ADDR_H
 #define IO_ADDR_H
 
@@ -10,21 +10,29 @@
 #include "base/err.h"
 #include "base/slice.h"
 
+#define ADDR_TEXT_BYTES 120 /* what addr_format needs at most: a Unix socket's path has 107 bytes */
+
 struct addr {
     struct sockaddr_storage ss;
     socklen_t n;
 };
 
-/* "127.0.0.1:8080", "[::1]:8080", ":8080" and "*:8080" (every IPv4 address). Numbers only. ERR_MALFORMED
- * otherwise. */
+/* "127.0.0.1:8080", "[::1]:8080", ":8080" and "*:8080" (every IPv4 address), numbers only; "unix:/PATH" and
+ * "unix:@NAME" (Linux' abstract names). ERR_MALFORMED otherwise. */
 enum err addr_parse(struct slice text, struct addr *out);
 /* A numeric host and a port; false if host is a name. */
 bool addr_of_ip(struct slice host, uint16_t port, struct addr *out);
+/* A Unix socket: an absolute path, or an abstract name written "@NAME"; false if it is empty, relative, has a
+ * NUL or does not fit (107 bytes). */
+bool addr_of_unix(struct slice path, struct addr *out);
+bool addr_is_unix(const struct addr *a);
+/* Nobody beyond this machine reaches it: 127.0.0.0/8, ::1, and every Unix socket. */
 bool addr_is_loopback(const struct addr *a);
 uint16_t addr_port(const struct addr *a);
 void addr_set_port(struct addr *a, uint16_t port);
 bool addr_eq(const struct addr *a, const struct addr *b);
-/* "127.0.0.1:8080"; always NUL-terminated. */
+/* As addr_parse takes it: "127.0.0.1:8080", "unix:/run/x.sock" ("unix:" for the nameless side of a
+ * connection); always NUL-terminated. */
 void addr_format(const struct addr *a, char *out, size_t n);
 
 #endif

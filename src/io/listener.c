@@ -54,7 +54,7 @@ static void on_acceptable(struct source *source, uint32_t events)
                 return;
             continue; /* ECONNABORTED and its kind concern one connection */
         }
-        s = tcp_accepted(ls->loop, fd);
+        s = tcp_accepted(ls->loop, fd, addr_is_unix(&peer));
         if (s != NULL)
             ls->cb(ls->ud, s, &peer);
     }

@@ -50,7 +50,7 @@ void real_unwatch(struct real *r, struct source *s);
 void tcp_drop_lingering(struct real *r);
 struct stream *tcp_connect(struct loop *l, const struct addr *to, size_t pending_max);
 /* Takes the descriptor over (nonblocking). NULL when epoll refuses it; the descriptor is then closed. */
-struct stream *tcp_accepted(struct loop *l, int fd);
+struct stream *tcp_accepted(struct loop *l, int fd, bool is_unix);
 
 /* listener.c */
 enum err listener_open(struct loop *l, const struct addr *at, accept_cb cb, void *ud, struct listener **out,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A TCP stream on the real loop.
+/* A stream of the kernel on the real loop: TCP, or a Unix socket.
  *
  * Reading: one recv per readiness into the turn's memory, no second one after a short read. Writing: first
  * try, and only when the kernel refuses keep the rest and arm EPOLLOUT (arming for every write costs 2 us an
@@ -42,7 +42,7 @@ struct tcp {
     enum err early;    /* a connect that failed at once */
     enum err lost;     /* why output goes nowhere any more; input ends with it */
     uint32_t watching; /* events in the set; 0: not in it */
-    bool accepted, connecting, lingering, finishing, write_shut, blocked;
+    bool is_unix, accepted, connecting, lingering, finishing, write_shut, blocked;
 };
 
 static struct real *real(struct tcp *t)
@@ -64,6 +64,8 @@ static enum err err_of_errno(int e)
     case EADDRNOTAVAIL:
     case EACCES:
     case EPERM:
+    case ENOENT: /* a Unix socket that is not there */
+    case EAGAIN: /* one whose queue is full: connect(2) */
         return ERR_REFUSED;
     default:
         return ERR_SYSTEM;
@@ -325,7 +327,7 @@ static void gather(struct source *source, uint32_t events)
         t->got_err = left ? ERR_EOF : ERR_OK;
         return;
     }
-    if (real(t)->quickack_off && !t->accepted)
+    if (real(t)->quickack_off && !t->accepted && !t->is_unix)
         setsockopt(source->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){0}, sizeof(int));
     room = arena_reserve(&l->turn, READ_MAX);
     n = recv(source->fd, room, READ_MAX, 0);
@@ -381,7 +383,7 @@ static void process(struct source *source, uint32_t events)
 
 static const struct stream_ops TCP_OPS = {flush, pause_stream, close_stream};
 
-static struct tcp *make(struct loop *l, int fd, size_t pending_max)
+static struct tcp *make(struct loop *l, int fd, bool is_unix, size_t pending_max)
 {
     struct tcp *t = MEM_NEW(struct tcp);
 
@@ -390,13 +392,15 @@ static struct tcp *make(struct loop *l, int fd, size_t pending_max)
     list_init(&t->node);
     timer_init(&t->timer, on_timer);
     real_of(l)->tcp_n++;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    t->is_unix = is_unix;
+    if (!is_unix)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     return t;
 }
 
-struct stream *tcp_accepted(struct loop *l, int fd)
+struct stream *tcp_accepted(struct loop *l, int fd, bool is_unix)
 {
-    struct tcp *t = make(l, fd, l->pending_max);
+    struct tcp *t = make(l, fd, is_unix, l->pending_max);
 
     t->accepted = true;
     t->stream.open = true;
@@ -412,7 +416,7 @@ struct stream *tcp_accepted(struct loop *l, int fd)
 struct stream *tcp_connect(struct loop *l, const struct addr *to, size_t pending_max)
 {
     int fd = socket(to->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    struct tcp *t = make(l, fd, pending_max);
+    struct tcp *t = make(l, fd, addr_is_unix(to), pending_max);
 
     if (fd >= 0 && (connect(fd, (const struct sockaddr *)&to->ss, to->n) == 0 || errno == EINPROGRESS)) {
         t->connecting = true;

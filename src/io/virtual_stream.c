@@ -450,8 +450,12 @@ static struct vend *make(struct vloop *home, size_t pending_max, void (*fire)(st
 
 static struct addr client_addr(struct vnet *v, const struct addr *to)
 {
-    struct addr a;
+    struct addr a = {.n = sizeof a.ss.ss_family};
 
+    if (addr_is_unix(to)) {
+        a.ss.ss_family = to->ss.ss_family; /* clients of Unix sockets have no name */
+        return a;
+    }
     addr_of_ip(to->ss.ss_family == AF_INET6 ? SLICE("::1") : SLICE("127.0.0.1"), vnet_free_port(v), &a);
     return a;
 }

@@ -4,19 +4,19 @@
 
 #include "tap.h"
 
-static const char *round_trip(const char *text, char out[64])
+static const char *round_trip(const char *text, char out[ADDR_TEXT_BYTES])
 {
     struct addr a;
 
     out[0] = '\0';
     if (addr_parse(slice_of(text), &a) == ERR_OK)
-        addr_format(&a, out, 64);
+        addr_format(&a, out, ADDR_TEXT_BYTES);
     return out;
 }
 
 TEST(parses_what_a_listen_option_holds)
 {
-    char out[64];
+    char out[ADDR_TEXT_BYTES];
 
     CHECK_STR(round_trip("127.0.0.1:8080", out), "127.0.0.1:8080");
     CHECK_STR(round_trip("[::1]:8080", out), "[::1]:8080");
@@ -52,8 +52,13 @@ TEST(refuses_everything_else)
         "*.*:80",
         "127.0.0.1:80:80",
         ":",
+        "unix:",
+        "unix:/",
+        "unix:@",
+        "unix:run/x.sock",
+        "/run/x.sock",
     };
-    char out[64];
+    char out[ADDR_TEXT_BYTES];
 
     for (size_t i = 0; i < sizeof BAD / sizeof BAD[0]; i++)
         CHECK_STR(round_trip(BAD[i], out), "");
@@ -134,4 +139,32 @@ TEST(compares_and_changes_ports)
     CHECK_STR(out, "unknown");
     addr_format(&a, few, sizeof few);
     CHECK_STR(few, "127.");
+}
+
+TEST(unix_sockets_are_addresses_too)
+{
+    char longest[110] = "/", out[ADDR_TEXT_BYTES];
+    struct addr path, name, other, nameless = {.n = sizeof nameless.ss.ss_family};
+
+    CHECK_STR(round_trip("unix:/run/tidegate.sock", out), "unix:/run/tidegate.sock");
+    CHECK_STR(round_trip("unix:@tidegate", out), "unix:@tidegate");
+    CHECK(addr_of_unix(SLICE("/run/x"), &path) && addr_of_unix(SLICE("@run/x"), &name));
+    CHECK(addr_is_unix(&path) && addr_is_loopback(&path) && addr_port(&path) == 0);
+    addr_set_port(&path, 80);
+    addr_format(&path, out, sizeof out);
+    CHECK_STR(out, "unix:/run/x");
+    CHECK(addr_of_unix(SLICE("/run/x"), &other) && addr_eq(&path, &other));
+    CHECK(!addr_eq(&path, &name));
+    CHECK(addr_of_unix(SLICE("/run/y"), &other) && !addr_eq(&path, &other));
+    CHECK(!addr_of_unix(SLICE("run/x"), &other) && !addr_of_unix(SLICE("/a\0b"), &other));
+    memset(longest + 1, 'x', 107);
+    CHECK(addr_of_unix((struct slice){longest, 107}, &other));
+    addr_format(&other, out, sizeof out);
+    CHECK_INT(strlen(out), 112);
+    CHECK(!addr_of_unix((struct slice){longest, 108}, &other));
+
+    nameless.ss.ss_family = path.ss.ss_family;
+    addr_format(&nameless, out, sizeof out);
+    CHECK_STR(out, "unix:");
+    CHECK(!addr_eq(&nameless, &nameless));
 }
