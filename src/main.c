@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/check.h"
+#include "cmd/load.h"
 #include "cmd/serve.h"
 #include "cmd/sim.h"
 #include "cmd/version.h"
@@ -17,6 +18,7 @@ static const struct {
      "[FILE]   run the gateway (no FILE: tidegate.yaml, else the environment, else the simulator)"},
     {"check", check_main, "[FILE]   say what is wrong with a configuration, or what each model resolves to"},
     {"sim", sim_main, "         run the provider simulator"},
+    {"load", load_main, "[URL]    send requests as an open loop and say what came of them"},
 };
 
 #define COMMANDS_N (sizeof COMMANDS / sizeof COMMANDS[0])

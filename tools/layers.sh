@@ -22,8 +22,9 @@ BEGIN {
     may["store"] = "base io http upstream policy shared"
     may["gateway"] = "base config io http upstream llm policy shared store"
     may["sim"] = "base io http llm policy"
+    may["load"] = "base io http llm upstream"
     may["rehearse"] = may["gateway"] " gateway sim"
-    may["cmd"] = may["rehearse"] " rehearse"
+    may["cmd"] = may["rehearse"] " rehearse load"
     may["main"] = "cmd"
 
     # header (a pattern): the only folders that may include it
