@@ -38,12 +38,13 @@ class Chat(HttpUser):
 
     def read(self, answer, began):
         """What is wrong with a stream, or nothing. One that ends without [DONE] was cut short."""
-        first = None
-        for line in answer.iter_lines():
-            if not line.startswith(b'data: '):
+        first, done = None, False
+        for line in answer.iter_lines():  # to the end, so that the connection can be used again
+            if done or not line.startswith(b'data: '):
                 continue  # comments say that the request waits
             if line == b'data: [DONE]':
-                return None if first else 'empty'
+                done = True
+                continue
             event = json.loads(line[6:])
             if event.get('error'):
                 return str(event['error'].get('code'))
@@ -52,4 +53,6 @@ class Chat(HttpUser):
                 self.environment.events.request.fire(
                     request_type='TTFT', name='chat', response_time=(first - began) * 1000,
                     response_length=0, exception=None, context={})
-        return 'no [DONE]'
+        if not done:
+            return 'no [DONE]'
+        return None if first else 'empty'

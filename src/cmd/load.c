@@ -169,8 +169,8 @@ static bool judge(const struct run *r)
     const struct tally_group *g = &r->report.tally->all;
     double rate = tally_answered_rate(g);
 
-    if (load_tls_why(r->load)[0] != '\0')
-        fprintf(stderr, "tidegate load: TLS failed: %s\n", load_tls_why(r->load));
+    if (load_pool_why(r->load)[0] != '\0')
+        fprintf(stderr, "tidegate load: TLS failed: %s\n", load_pool_why(r->load));
     if (g->intended_n == 0) {
         fprintf(stderr, "tidegate load: the schedule holds no request; --dry-run shows what it holds\n");
         return false;

@@ -184,10 +184,10 @@ size_t load_waiting(const struct load *l)
 
 uint64_t load_connects(const struct load *l)
 {
-    return l->pool.connects_n;
+    return l->pool.host.attempts_n;
 }
 
-const char *load_tls_why(const struct load *l)
+const char *load_pool_why(const struct load *l)
 {
     return l->pool.why;
 }

@@ -55,9 +55,9 @@ void load_stop(struct load *l);
 void load_free(struct load **l);
 
 struct tally *load_tally(struct load *l);
-size_t load_in_flight(const struct load *l);    /* under way, without those that wait */
-size_t load_waiting(const struct load *l);      /* held back by the bound */
-uint64_t load_connects(const struct load *l);   /* connections opened */
-const char *load_tls_why(const struct load *l); /* the last TLS failure's words; "": none */
+size_t load_in_flight(const struct load *l);     /* under way, without those that wait */
+size_t load_waiting(const struct load *l);       /* held back by the bound */
+uint64_t load_connects(const struct load *l);    /* connections begun, those that failed included */
+const char *load_pool_why(const struct load *l); /* the words of the last failure of TLS; "": none */
 
 #endif

@@ -130,7 +130,7 @@ void report_text(const struct report *r, struct buf *out)
     double s = seconds(r->elapsed_us);
 
     add_title(r, out);
-    ADD(out, "ran       %.1f s%s, %.1f requests/s, %.1f tokens/s, %llu connections opened\n", s,
+    ADD(out, "ran       %.1f s%s, %.1f requests/s, %.1f tokens/s, %llu connections\n", s,
         r->interrupted ? " (interrupted)" : "", s > 0 ? (double)g->intended_n / s : 0,
         s > 0 ? (double)g->tokens_n / s : 0, (unsigned long long)r->connects_n);
     add_counts(r, out);

@@ -22,9 +22,9 @@ SERVEGEN = ROOT / 'tests/data/servegen_deepseek_r1'
 TIMED = {'first_token_ms', 'gap_ms', 'answer_ms', 'late_ms'}
 TIMES = {'n', 'mean', 'p50', 'p90', 'p99', 'p99_9', 'max'}
 ENDS = {'full', 'degraded', 'deferred', 'templated', 'failed', 'refused', 'cancelled'}
-GROUP = ENDS | TIMED | {'requests', 'sent', 'held', 'attempts', 'answered_rate', 'tokens', 'usage_tokens', 'bytes',
-                        'failures', 'other_failures'}
-RESULT = {'format', 'target', 'model', 'schedule', 'seed', 'seconds', 'interrupted', 'connections_opened',
+GROUP = ENDS | TIMED | {'requests', 'sent', 'held', 'attempts', 'answered_rate', 'tokens', 'usage_tokens',
+                        'bytes', 'failures', 'other_failures'}
+RESULT = {'format', 'target', 'model', 'schedule', 'seed', 'seconds', 'interrupted', 'connections',
           'all', 'classes'}
 
 
