@@ -76,8 +76,7 @@ void report_json(const struct report *r, struct buf *out)
     bool first = true;
 
     add_title(r, out);
-    ADD(out,
-        ",\"seconds\":%.3f,\"interrupted\":%s,\"connections\":%llu,\"all\":", ms(r->elapsed_us) / 1000,
+    ADD(out, ",\"seconds\":%.3f,\"interrupted\":%s,\"connections\":%llu,\"all\":", ms(r->elapsed_us) / 1000,
         r->interrupted ? "true" : "false", (unsigned long long)r->connects_n);
     add_group(out, &r->tally->all);
     ADD(out, ",\"classes\":{");
