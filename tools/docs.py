@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Writes the generated pages of the manual from the tables that the program is compiled from.
 
-    docs.py [--root DIR]            writes docs/{options,metrics,errors,outcomes}.md
+    docs.py [--root DIR]            writes docs/{options,metrics,errors,headers,outcomes}.md
     docs.py --check [--root DIR]    writes nothing; complains as file:line: message where a page differs
 
 A table is a .def file: rows that are macro calls with literals, a comment `columns: a, b, c` that names the
@@ -235,10 +235,22 @@ def outcomes(table):
     return lines + grid(heads, [[cell(row, c) for c in columns] for row in table.rows])
 
 
+def headers(table):
+    lines = ['Every header that passes the gateway, up to an endpoint and back down to the client. What is',
+             'not in these tables does not pass. Names are compared without regard to case.', '']
+    lines += [f'* **{name}**: {text}' for name, text in table.notes.items()]
+    for title, rows in sections(table.rows):
+        lines += ['', f'## {title[:1].upper()}{title[1:]}', '']
+        lines += grid(['header', 'rule', 'what'],
+                      [[code(r['name']), r['rule'], plain(r['doc'])] for r in rows])
+    return lines
+
+
 PAGES = [  # page, title, table, macro of a row, renderer
     ('docs/options.md', 'Options', 'src/config/options.def', 'OPT', options),
     ('docs/metrics.md', 'Metrics', 'src/base/metrics.def', 'METRIC', metrics),
     ('docs/errors.md', 'Errors', 'src/base/errors.def', 'ERR', errors),
+    ('docs/headers.md', 'Headers', 'src/gateway/headers.def', 'HEADER', headers),
     ('docs/outcomes.md', 'Outcomes', 'src/policy/outcome.def', 'OUTCOME', outcomes),
 ]
 

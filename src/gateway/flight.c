@@ -15,13 +15,13 @@
 #include "gateway/app.h"
 #include "gateway/headers.h"
 #include "gateway/prepare.h"
+#include "gateway/telling.h"
 #include "gateway/verdict.h"
 #include "policy/clocks.h"
 #include "shared/admission.h"
 #include "upstream/call.h"
 
 #define TAIL_US CLOCK_SECOND_US /* an endpoint's time to end its response behind the end mark */
-#define RETRY_AFTER_MAX_US (60 * CLOCK_SECOND_US) /* DESIGN 4.3 */
 #define FIRST_BLOCK_BYTES 1536
 #define BLOCK_BYTES 4096
 
@@ -39,7 +39,7 @@ struct flight {
     struct buf body;
     struct slice authorization, request_id;
     int hops;
-    struct header kept[HEADERS_UP_MAX];
+    struct header kept[HEADERS_KEPT_MAX];
     size_t kept_n;
     struct seat seat;
     struct call *call; /* under way */
@@ -96,22 +96,8 @@ static void fail(struct flight *f, enum err e)
 /* The last call's outcome is final. */
 static void fail_with_outcome(struct flight *f)
 {
-    const struct outcome_row *row = outcome_row(f->last);
-    const struct verdict *v = &f->verdict;
-    struct flight_end end = {row->err, 0, v->detail, v->param, v->code, v->retry_after_us};
+    struct flight_end end = telling_of(&f->verdict, f->last);
 
-    if (row->kind == KIND_CLIENT && end.detail.n == 0)
-        end.detail =
-            SLICE("The endpoint refused the request and gave no reason that could be read; a wrong url of "
-                  "the endpoint looks like this.");
-    if (row->kind == KIND_CLIENT)
-        end.status = v->status;
-    else
-        end.param = end.code = SLICE_NONE; /* the endpoint's own code would contradict ours */
-    if (row->kind == KIND_CREDENTIAL)
-        end.detail = SLICE_NONE; /* what a provider says about our key is for the log, not for clients */
-    if (end.retry_after_us > RETRY_AFTER_MAX_US)
-        end.retry_after_us = RETRY_AFTER_MAX_US;
     answer_log_end(&f->log, &end);
     go(f, FL_OVER);
 }
@@ -189,6 +175,8 @@ static enum err on_call_head(void *ud, const struct http_response *rs)
 {
     struct flight *f = ud;
 
+    f->facts.down = headers_down(&config(f)->endpoints[f->facts.endpoint], f->verdict.opts.secret, rs,
+                                 &f->arena, &f->facts.down_n);
     return verdict_head(&f->verdict, rs);
 }
 
@@ -326,7 +314,7 @@ static void start_verdict(struct flight *f, const struct config_endpoint *ep)
                   (size_t)opt->event_max, &f->w->app->budget, f->w->json, &f->w->loop->turn},
         .stream = f->request.stream,
         .client_key = ep->key_mode == KEY_CLIENT,
-        .secret = headers_secret(ep, f->authorization),
+        .secret = headers_secret(ep, f->authorization, f->kept, f->kept_n),
         .answer_max = (size_t)opt->answer_max,
         .arena = &f->arena,
         .wall_us = f->w->loop->wall_us,
@@ -378,6 +366,7 @@ static enum step enter_call(struct flight *f)
     opts.hurry = f->facts.calls_n + 1 < config(f)->opt.attempts_max && has_untried(f);
     f->facts.endpoint = target->endpoint;
     f->facts.calls_n++;
+    f->facts.down_n = 0;
     f->calling = true;
     metrics_add(m, METRIC_CALLS_INFLIGHT, (size_t)target->endpoint, 1);
     start_verdict(f, ep);

@@ -32,6 +32,9 @@ struct flight_facts {
     int64_t wait_us;  /* spent in the line */
     int64_t first_us; /* when the answer began, 0: it did not */
     struct usage usage;
+    const struct header
+        *down; /* of the endpoint's headers, those for the client; they live with the flight */
+    size_t down_n;
 };
 
 struct flight_ask {

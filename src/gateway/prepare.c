@@ -48,14 +48,23 @@ static void make_body(const struct prepare_ask *ask, struct arena *arena, struct
 void prepare_request(const struct prepare_ask *ask, struct arena *arena, struct client_request *out)
 {
     const struct config_endpoint *ep = ask->endpoint;
-    struct headers_ask headers_ask = {ep,          ask->authorization,   ask->request_id, ask->kept,
-                                      ask->kept_n, ask->request->stream, ask->hops};
+    enum surface_id surface = SURFACE_CHAT;
+    struct headers_ask headers_ask = {
+        .endpoint = ep,
+        .authorization = ask->authorization,
+        .request_id = ask->request_id,
+        .client = ask->kept,
+        .client_n = ask->kept_n,
+        .stream = ask->request->stream,
+        .hops = ask->hops,
+        .surface = surface,
+    };
     struct header *headers = arena_alloc(arena, HEADERS_UP_MAX * sizeof *headers);
 
     *out = (struct client_request){
         .method = SLICE("POST"),
-        .base_path = dialect_base(dialect_of(ask), SURFACE_CHAT, ep->base_path),
-        .path = dialect_of(ask)->path[SURFACE_CHAT],
+        .base_path = dialect_base(dialect_of(ask), surface, ep->base_path),
+        .path = dialect_of(ask)->path[surface],
         .authority = ep->authority,
         .headers = headers,
         .headers_n = headers_up(&headers_ask, arena, headers),

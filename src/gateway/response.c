@@ -42,6 +42,8 @@ static size_t add_labels(struct exchange *ex, struct header *h, size_t n)
         h[n++] = (struct header){SLICE("X-Tidegate-Attempts"), number(l, ex->facts.calls_n)};
         h[n++] = (struct header){SLICE("X-Tidegate-Wait-Ms"), number(l, ex->facts.wait_us / CLOCK_MS_US)};
     }
+    for (size_t i = 0; i < ex->facts.down_n; i++)
+        h[n++] = ex->facts.down[i];
     return quota_headers(ex, h, n);
 }
 

@@ -4,8 +4,9 @@
 #define GATEWAY_RESPONSE_H
 
 #include "gateway/exchange.h"
+#include "gateway/headers.h"
 
-#define RESPONSE_HEADERS_MAX (16 + QUOTA_HEADERS_MAX)
+#define RESPONSE_HEADERS_MAX (16 + HEADERS_DOWN_MAX + QUOTA_HEADERS_MAX)
 
 /* The head of a relayed answer: type, request id, labels. length as in conn_head. */
 void response_begin(struct exchange *ex, struct slice content_type, int64_t length);

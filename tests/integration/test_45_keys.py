@@ -142,6 +142,7 @@ def test_our_own_credential_refused_never_looks_like_the_clients(gateway, origin
 # -- canaries on every path of failure -----------------------------------------------------------------------
 
 
+PROVIDERS = ['openai', 'deepseek', 'llama', 'vllm', 'sglang', 'ollama', 'anthropic', 'tidegate']
 ECHO = f'You sent Authorization: Bearer {UP}; api_key={UP} ({UP})'
 PATHS = {
     'a refusal that echoes it': lambda p, r: response({'error': {'message': ECHO, 'code': UP, 'param': UP}},
@@ -150,6 +151,24 @@ PATHS = {
     'text instead of JSON': lambda p, r: response(ECHO.encode(), '500 Oops', 'text/plain'),
     'a busy one that echoes it': lambda p, r: response({'error': ECHO}, '429 Busy', retry_after='1'),
     'an odd head': lambda p, r: f'HTTP/1.1 200 OK\r\nX-{UP}\r\n\r\n'.encode(),
+    'headers that echo it': lambda p, r: response({}, '500 Oops', openai_version=ECHO,
+                                                  openai_processing_ms=UP, x_request_id=UP, request_id=UP,
+                                                  server=ECHO, set_cookie=UP, www_authenticate=ECHO,
+                                                  retry_after=UP),
+    'a status text': lambda p, r: response({}, f'503 {ECHO}'),
+    'a status text that is no status': lambda p, r: f'HTTP/1.1 {UP} OK\r\n\r\n'.encode(),
+    'no balance': lambda p, r: response(
+        {'error': {'message': ECHO, 'type': UP, 'code': 'insufficient_quota'}}, '429 Busy', x_request_id=UP),
+    'loading': lambda p, r: response({'error': {'code': 503, 'message': f'Loading model {UP}', 'param': UP,
+                                                'type': 'unavailable_error'}}, '503 Busy'),
+    'a flat error': lambda p, r: response(
+        {'object': 'error', 'message': ECHO, 'type': UP, 'code': 503, 'param': UP}, '503 Busy'),
+    'details of an error': lambda p, r: response({'type': 'error', 'request_id': UP, 'error': {
+        'type': UP, 'message': ECHO, 'details': {'error_code': UP}}}, '429 Busy', request_id=UP),
+    'a finish reason': lambda p, r: response(
+        {'choices': [{'finish_reason': UP, 'message': {}}], 'error': ECHO}),
+    'a trailer': lambda p, r: (b'HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Echo: '
+                               + UP.encode() + b'\r\n\r\n'),
     'no HTTP at all': lambda p, r: ECHO.encode() + b'\r\n\r\n',
     'not JSON in a success': lambda p, r: response(ECHO.encode()),
     'an error in a success': lambda p, r: response({'error': {'message': ECHO}}),
@@ -163,16 +182,22 @@ PATHS = {
 
 @pytest.mark.parametrize('stream', [False, True], ids=['plain', 'stream'])
 @pytest.mark.parametrize('name', PATHS)
-def test_no_credential_is_shown(gateway, origin, name, stream):
-    """What an endpoint repeats of our credential reaches neither client nor log nor metrics."""
-    gw = gateway(with_keys(origin(PATHS[name]).v1, timeouts={'transport': '500ms', 'deadline': '1s'},
-                           log_level='debug'), env=ENV)
-    with http.Wire(gw.at) as w:
-        body = http.chat_body('small', stream=stream, user=WEB)
-        w.send(http.request('POST', http.CHAT, body, {**bearer(WEB), 'Connection': 'close'}))
-        got = w.rest()
-    assert b'error' in got and b'canary' not in got, got
-    gw.access()
+def test_t20_no_credential_is_shown(gateway, origin, name, stream):
+    """What an endpoint of any provider repeats of our credential reaches no client, log or metric."""
+    what = with_keys(origin(PATHS[name]).v1, timeouts={'transport': '500ms', 'deadline': '1s'},
+                     log_level='debug')
+    what['endpoints'] = [{**what['endpoints'][0], 'name': p, 'provider': p} for p in PROVIDERS]
+    what['models'] = [{'name': p, 'tiers': [[{'endpoint': p}]]} for p in PROVIDERS] + [
+        {'name': 'small', 'tiers': [[{'endpoint': p} for p in PROVIDERS]]}]
+    gw = gateway(what, env=ENV)
+    for model in [*PROVIDERS, 'small']:
+        with http.Wire(gw.at) as w:
+            body = http.chat_body(model, stream=stream, user=WEB)
+            w.send(http.request('POST', http.CHAT, body, {**bearer(WEB), 'Connection': 'close'}))
+            got = w.rest()
+        assert b'error' in got and b'canary' not in got, got
+    gw.access(len(PROVIDERS) + 1)
+    assert b'canary' not in http.ask(gw.admin, path='/metrics').body
     assert gw.stop() == []
     assert 'canary' not in gw.stdout() + gw.stderr()
 
