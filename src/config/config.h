@@ -135,9 +135,11 @@ struct config {
     const char *file; /* where it came from, for messages */
     const char *const *listen;
     size_t listen_n;
-    const char *admin;      /* or NULL */
-    const char *metrics;    /* or NULL */
-    int workers;            /* resolved: at least 1 */
+    const char *admin;                /* or NULL */
+    const char *metrics;              /* or NULL */
+    int workers;                      /* resolved: at least 1 */
+    const struct slice *cors_origins; /* pages of these may call from a browser; "*": any */
+    size_t cors_origins_n;
     const char *access_log; /* "stdout", "off" or a path */
     const char *log_level;
     struct config_options opt;

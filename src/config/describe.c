@@ -23,6 +23,8 @@ static void say_listeners(const struct config *c, struct buf *out)
         SAY(out, "%-11s %s\n", "admin", c->admin);
     if (c->metrics)
         SAY(out, "%-11s %s\n", "metrics", c->metrics);
+    for (size_t i = 0; i < c->cors_origins_n; i++)
+        SAY(out, "%-11s %.*s\n", "cors", SLICE_ARG(c->cors_origins[i]));
     SAY(out, "%-11s %d\n%-11s %s\n%-11s %s\n", "workers", c->workers, "access_log", c->access_log,
         "log_level", c->log_level);
 }

@@ -16,6 +16,7 @@
 #define DRAFT_KEYS_MAX 50000
 #define DRAFT_MODEL_LIMITS_MAX 64 /* of one key; searched linearly for each request */
 #define DRAFT_LISTEN_MAX 64
+#define DRAFT_ORIGINS_MAX 256
 
 struct draft {
     struct notes *notes;
@@ -23,10 +24,11 @@ struct draft {
     struct arena *arena;   /* the snapshot's */
     struct config *config; /* the snapshot's */
     /* Sections as they stand in the file, NULL where they do not. */
-    const struct node *listen, *admin, *metrics, *keys, *accounts, *endpoints, *models;
+    const struct node *listen, *admin, *metrics, *cors, *keys, *accounts, *endpoints, *models;
 };
 
 void listeners_read(struct draft *d);
+void cors_read(struct draft *d);
 void accounts_read(struct draft *d);
 void endpoints_read(struct draft *d);
 void models_read(struct draft *d);

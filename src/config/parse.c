@@ -89,7 +89,7 @@ static void find_section(struct draft *d, const struct node *n, void *unused)
     } sections[] = {
         {"listen", &d->listen}, {"admin", &d->admin},       {"metrics", &d->metrics},
         {"keys", &d->keys},     {"accounts", &d->accounts}, {"endpoints", &d->endpoints},
-        {"models", &d->models},
+        {"models", &d->models}, {"cors", &d->cors},
     };
 
     (void)unused;
@@ -103,6 +103,7 @@ static const struct field fields[] = {
     {"listen", find_section, NULL, false},
     {"admin", find_section, NULL, false},
     {"metrics", find_section, NULL, false},
+    {"cors", find_section, NULL, false},
     {"workers", read_workers, NULL, false},
     {"access_log", read_access_log, NULL, false},
     {"log_level", read_log_level, NULL, false},
@@ -125,6 +126,7 @@ static void read_file(struct draft *d, const struct node *root)
     options_default(&c->opt);
     fields_read(d, root, "the file", fields, COUNT_OF(fields), NULL);
     listeners_read(d);
+    cors_read(d);
     accounts_read(d);
     endpoints_read(d);
     models_read(d);

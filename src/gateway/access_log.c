@@ -159,7 +159,7 @@ void access_log_exchange(struct access_log *a, const struct exchange *ex)
     put_text(&l, SLICE(",\"result\":"), slice_of(stats_result_name(ex->result)), 16);
     if (ex->err != ERR_OK)
         put_text(&l, SLICE(",\"error\":"), slice_of(err_row(ex->err)->code), 48);
-    if (ex->route->id == ROUTE_CHAT)
+    if (ex->route->surface != SURFACE_N)
         put_flight(&l, ex);
     put_number(&l, SLICE(",\"bytes\":"), (int64_t)ex->bytes_out);
     put_number(&l, SLICE(",\"duration_ms\":"), (ex->w->loop->now_us - ex->started_us) / CLOCK_MS_US);

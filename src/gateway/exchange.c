@@ -15,6 +15,7 @@
 #include "gateway/app.h"
 #include "gateway/identify.h"
 #include "gateway/response.h"
+#include "gateway/understand.h"
 #include "policy/clocks.h"
 
 enum step { STEP_WAIT, STEP_MORE };
@@ -40,7 +41,7 @@ static enum result result_of(const struct exchange *ex)
     if (ex->err == ERR_CLIENT_GONE)
         return RESULT_CANCELLED;
     if (ex->err == ERR_OK)
-        return ex->route->id == ROUTE_CHAT ? RESULT_FULL : RESULT_LOCAL;
+        return ex->route->answer == NULL ? RESULT_FULL : RESULT_LOCAL;
     /* Refusals and its own limits are the client's to mend; a full line, a limit of the provider or a drain
      * is ours. */
     return status < 429 || status == 431 || ex->err == ERR_LIMITED ? RESULT_REFUSED : RESULT_FAILED;
@@ -57,7 +58,7 @@ static void record(struct exchange *ex)
         metrics_add(m, METRIC_RESPONSES, stats_code(ex->status), 1);
     if (ex->err != ERR_OK)
         metrics_add(m, METRIC_ERRORS, (size_t)ex->err, 1);
-    if (ex->route->id == ROUTE_CHAT && ex->match.model >= 0) {
+    if (ex->match.model >= 0) {
         size_t model = (size_t)ex->match.model;
 
         metrics_observe(m, METRIC_DURATION, model, took_us);
@@ -111,7 +112,7 @@ void exchange_fail_with(struct exchange *ex, const struct flight_end *end)
     bool in_band = ex->head_sent;
 
     if (!in_band)
-        ex->status = response_error_status(end);
+        ex->status = response_error_status(ex, end);
     settle(ex, end->err);
     if (!in_band) {
         response_error(ex, end);
@@ -179,7 +180,7 @@ static void on_event(struct subscriber *s, struct slice bytes)
 {
     struct exchange *ex = of_subscriber(s);
 
-    if (ex->late_labels && slice_starts(bytes, SLICE("data: [DONE]"))) {
+    if (ex->late_labels && surface_is_end(ex->request.surface, bytes)) {
         ex->facts = *flight_facts(s->flight);
         response_late_labels(ex);
     }
@@ -242,14 +243,16 @@ static void on_timer(struct timer *t)
 
 static enum step enter_route(struct exchange *ex)
 {
-    enum err why;
-    const struct route *r = routes_find(ex->rq, &why, &ex->allow);
+    struct route_found found = routes_find(ex->rq);
 
-    if (r == NULL) {
-        exchange_fail(ex, why);
+    if (found.route != NULL)
+        ex->route = found.route;
+    if (found.err != ERR_OK || found.route == &ROUTE_ABOUT)
+        ex->allow = found.allow;
+    if (found.err != ERR_OK) {
+        exchange_fail(ex, found.err);
         return STEP_WAIT;
     }
-    ex->route = r;
     ex->state = EX_IDENTIFY;
     return STEP_MORE;
 }
@@ -296,28 +299,14 @@ static enum step enter_read(struct exchange *ex)
 
 static enum step enter_understand(struct exchange *ex)
 {
-    const char *why = NULL, *param = NULL;
-    enum err e = request_parse(buf_slice(&ex->body), ex->w->json, ex->arena, &ex->request, &why, &param);
+    struct request_fault fault;
+    enum err e = request_parse(routes_surface(ex->route), buf_slice(&ex->body), ex->w->json, ex->arena,
+                               &ex->request, &fault);
 
+    if (e == ERR_OK)
+        e = understand(ex, &fault);
     if (e != ERR_OK) {
-        fail_field(ex, e, why, param);
-        return STEP_WAIT;
-    }
-    ex->match = config_find_model(config(ex), ex->request.model);
-    if (ex->match.model < 0) {
-        struct slice text =
-            arena_printf(ex->arena, "The model '%.*s' does not exist here.", SLICE_ARG(ex->request.model));
-
-        fail_field(ex, ERR_MODEL_NOT_FOUND, text.p, "model");
-        return STEP_WAIT;
-    }
-    if (!identify_may_use(ex->key, ex->match.model)) {
-        exchange_fail(ex, ERR_MODEL_FORBIDDEN);
-        return STEP_WAIT;
-    }
-    e = wishes_read(ex->rq, ex->key, &ex->wishes, &why, &param);
-    if (e != ERR_OK) {
-        fail_field(ex, e, why, param);
+        fail_field(ex, e, fault.why, fault.param);
         return STEP_WAIT;
     }
     ex->state = EX_JOIN;
@@ -333,6 +322,7 @@ static enum step enter_join(struct exchange *ex)
         .alias = ex->match.alias,
         .upstream = ex->match.upstream,
         .priority = ex->wishes.priority,
+        .silent = ex->silent,
         .request = &ex->request,
         .body = &ex->body,
         .authorization = http_header(ex->rq->headers, ex->rq->headers_n, "authorization"),
@@ -444,7 +434,7 @@ static void on_gone(void *user, enum err why)
 
     leave_flight(ex);
     if (is_refusal(ex, why)) {
-        ex->status = err_row(why)->status;
+        ex->status = response_error_status(ex, &(struct flight_end){.err = why});
         ex->w->refused = ex; /* on_refused follows at once */
     } else if (why != ERR_MEMORY_BUDGET) {
         why = ERR_CLIENT_GONE; /* it left, or took nothing any more */
@@ -467,13 +457,13 @@ static void on_refused(void *owner, struct conn *c, enum err why)
 
     w->refused = NULL;
     if (ex != NULL) {
-        response_refusal(c, ex->request_id, why);
+        response_refusal(c, ex, ex->request_id, why);
         return;
     }
     metrics_add(w->desk->metrics, METRIC_REQUESTS, stats_route_result(ROUTE_OTHER, RESULT_REFUSED), 1);
     metrics_add(w->desk->metrics, METRIC_RESPONSES, stats_code(err_row(why)->status), 1);
     metrics_add(w->desk->metrics, METRIC_ERRORS, (size_t)why, 1);
-    response_refusal(c, id_new(w, &w->loop->turn), why);
+    response_refusal(c, NULL, id_new(w, &w->loop->turn), why);
 }
 
 static void on_conn_closed(void *owner, struct conn *c)

@@ -42,6 +42,7 @@ struct exchange {
     struct buf body;
     struct request request;
     struct config_match match; /* match.model -1: not known yet */
+    uint64_t silent;           /* targets of the model that do not speak the route's surface */
     struct wishes wishes;
     struct quota *quota; /* NULL: nothing limits this exchange (so far) */
     int64_t started_us;
@@ -55,7 +56,7 @@ struct exchange {
     uint64_t events_n; /* of a streamed answer */
     int status;        /* sent to the client; 0: none */
     enum err err;      /* why it failed */
-    const char *allow; /* for 405 */
+    const char *allow; /* methods of the path, where they are to be told */
     bool *over;        /* set while on_request is on the stack: whether it ended inside */
 };
 

@@ -310,8 +310,12 @@ static void start_verdict(struct flight *f, const struct config_endpoint *ep)
 {
     const struct config_options *opt = &config(f)->opt;
     struct verdict_opts o = {
-        .relay = {dialect_get((enum dialect_id)ep->provider), f->request.include_usage,
-                  (size_t)opt->event_max, &f->w->app->budget, f->w->json, &f->w->loop->turn},
+        .relay = {{f->request.surface, dialect_get((enum dialect_id)ep->provider)},
+                  f->request.include_usage,
+                  (size_t)opt->event_max,
+                  &f->w->app->budget,
+                  f->w->json,
+                  &f->w->loop->turn},
         .stream = f->request.stream,
         .client_key = ep->key_mode == KEY_CLIENT,
         .secret = headers_secret(ep, f->authorization, f->kept, f->kept_n),
@@ -439,6 +443,7 @@ void flight_open(struct worker *w, const struct flight_ask *ask, struct subscrib
     f->seat.ticket.model = ask->model;
     f->seat.ticket.priority = ask->priority;
     f->seat.ticket.arrived_us = ask->arrived_us;
+    f->seat.ticket.tried = ask->silent;
     f->seat.ticket.upstream = arena_dup(&f->arena, ask->upstream);
     w->flights_n++;
     go(f, FL_ADMIT);

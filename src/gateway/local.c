@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* Health, readiness and the list of models. */
+/* Health, readiness, models, and what OPTIONS asks. */
 #include "gateway/local.h"
 
 #include "base/clock.h"
 #include "gateway/app.h"
 #include "gateway/exchange.h"
 #include "gateway/identify.h"
+#include "http/url.h"
 #include "llm/reply.h"
 
 #define MODELS_BYTES_MAX (1024 * 1024)
+#define OWNER SLICE("tidegate")
 
 static enum err add_model(struct buf *out, const struct config_model *m, int64_t created_s)
 {
     enum err e = ERR_OK;
 
     if (!slice_eq(m->name, SLICE("*")))
-        e = reply_models_add(out, m->name, created_s, SLICE("tidegate"));
+        e = reply_models_add(out, m->name, created_s, OWNER);
     for (size_t i = 0; i < m->aliases_n && e == ERR_OK; i++)
-        e = reply_models_add(out, m->aliases[i].name, created_s, SLICE("tidegate"));
+        e = reply_models_add(out, m->aliases[i].name, created_s, OWNER);
     return e;
 }
 
@@ -41,6 +43,32 @@ void local_models(struct exchange *ex)
     else
         exchange_fail(ex, ERR_INTERNAL);
     buf_fini(&out);
+}
+
+/* The id is what follows in the path, percent-encoded or not: it may hold slashes and colons. With a model
+ * "*" every name is one that may be asked for, so none is denied here that would be answered there. */
+void local_model(struct exchange *ex)
+{
+    const struct app *app = ex->w->app;
+    struct slice id = url_decode(routes_rest(ex->route, ex->rq), ex->arena);
+    struct config_match match = config_find_model(desk_config(ex->desk), id);
+    struct buf out;
+
+    if (match.model < 0 || !identify_may_use(ex->key, match.model)) {
+        exchange_fail(ex, match.model < 0 ? ERR_MODEL_NOT_FOUND : ERR_MODEL_FORBIDDEN);
+        return;
+    }
+    buf_init(&out, MODELS_BYTES_MAX, NULL);
+    if (reply_model(&out, id, app->started_wall_us / CLOCK_SECOND_US, OWNER) == ERR_OK)
+        exchange_respond(ex, 200, SLICE("application/json"), arena_dup(&ex->w->loop->turn, buf_slice(&out)));
+    else
+        exchange_fail(ex, ERR_INTERNAL);
+    buf_fini(&out);
+}
+
+void local_about(struct exchange *ex)
+{
+    exchange_respond(ex, 204, SLICE_NONE, SLICE_NONE);
 }
 
 void local_healthz(struct exchange *ex)

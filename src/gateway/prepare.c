@@ -28,6 +28,31 @@ static const struct dialect *dialect_of(const struct prepare_ask *ask)
     return dialect_get((enum dialect_id)ask->endpoint->provider);
 }
 
+uint64_t prepare_targets(const struct config_model *model)
+{
+    size_t n = 0;
+
+    for (size_t t = 0; t < model->tiers_n; t++)
+        n += model->tiers[t].targets_n;
+    return n >= 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
+}
+
+uint64_t prepare_silent(const struct config *cfg, const struct config_model *model, enum surface_id surface)
+{
+    uint64_t silent = 0;
+    int i = 0;
+
+    for (size_t t = 0; t < model->tiers_n; t++) {
+        for (size_t k = 0; k < model->tiers[t].targets_n; k++, i++) {
+            enum provider p = cfg->endpoints[model->tiers[t].targets[k].endpoint].provider;
+
+            if (dialect_get((enum dialect_id)p)->path[surface].n == 0)
+                silent |= UINT64_C(1) << i;
+        }
+    }
+    return silent;
+}
+
 static void make_body(const struct prepare_ask *ask, struct arena *arena, struct client_request *out)
 {
     size_t n = ask->alias != NULL ? ask->alias->sets_n : 0;
@@ -48,7 +73,7 @@ static void make_body(const struct prepare_ask *ask, struct arena *arena, struct
 void prepare_request(const struct prepare_ask *ask, struct arena *arena, struct client_request *out)
 {
     const struct config_endpoint *ep = ask->endpoint;
-    enum surface_id surface = SURFACE_CHAT;
+    enum surface_id surface = ask->request->surface->id;
     struct headers_ask headers_ask = {
         .endpoint = ep,
         .authorization = ask->authorization,

@@ -23,6 +23,10 @@ struct prepare_ask {
 
 /* Everything in `out` lives in the arena, the configuration or the client's body. */
 void prepare_request(const struct prepare_ask *ask, struct arena *arena, struct client_request *out);
+/* Which targets of a model, a bit each over all tiers, have a provider that does not speak the surface. */
+uint64_t prepare_silent(const struct config *cfg, const struct config_model *model, enum surface_id surface);
+/* All targets of a model. */
+uint64_t prepare_targets(const struct config_model *model);
 /* Entry `i` over all tiers of a model. */
 const struct config_target *prepare_target(const struct config_model *model, int target);
 

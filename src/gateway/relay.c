@@ -2,9 +2,10 @@
 /* Relaying one streamed answer, event by event.
  *
  * What leaves: an event that is one data line ended by two LF leaves as it came, byte for byte; anything else
- * (comments inside an event, several data lines, event names, CR) leaves as plain data lines, because SDKs
- * know nothing else. The CRLF of an empty line may arrive in two pieces: what has left by then must not be an
- * end that SDKs wait on. Comments and blank lines never leave: the gateway sends its own.
+ * (comments inside an event, several data lines, CR) leaves as plain data lines, because SDKs know nothing
+ * else. Event names leave where the surface has them, in the one form "event: NAME". The CRLF of an empty
+ * line may arrive in two pieces: what has left by then must not be an end that SDKs wait on. Comments and
+ * blank lines never leave: the gateway sends its own.
  *
  * When it begins: with the first event that has text, a tool call or an end that needs none. What comes
  * before (the role, an empty delta) waits in `prefix`, so that an endpoint which then fails or says nothing
@@ -62,35 +63,57 @@ static struct slice as_it_came(struct relay *r, struct slice raw)
     return at >= from && at - from < r->fed.n ? raw : keep(r, raw);
 }
 
-static const char LEAD[] = "data: ", BLANK[] = "\n\n";
+static const char LEAD[] = "data: ", NAME[] = "event: ", BLANK[] = "\n\n";
+
+/* The line with the event's name, which goes before its data; empty where clients do not read it. */
+static size_t name_bytes(const struct relay *r, const struct sse_event *ev)
+{
+    return r->opts.answer.surface->names_events && ev->event.n > 0 ? sizeof NAME - 1 + ev->event.n + 1 : 0;
+}
+
+static char *put(char *at, const void *bytes, size_t n)
+{
+    if (n > 0)
+        memcpy(at, bytes, n);
+    return at + n;
+}
 
 /* Whether an event can leave as it came: a CR among its line ends is a byte more, or stands at the end. */
-static bool is_canonical(const struct sse_event *ev)
+static bool is_canonical(const struct sse_event *ev, size_t name_n)
 {
-    return ev->plain && ev->raw.n == sizeof LEAD - 1 + ev->data.n + sizeof BLANK - 1 &&
-           ev->raw.p[ev->raw.n - 1] == '\n';
+    size_t lead_n = name_n + sizeof LEAD - 1;
+
+    if (ev->raw.n != lead_n + ev->data.n + sizeof BLANK - 1 || ev->raw.p[ev->raw.n - 1] != '\n')
+        return false;
+    if (name_n == 0)
+        return ev->plain;
+    return ev->data.p == ev->raw.p + lead_n && memcmp(ev->raw.p, NAME, sizeof NAME - 1) == 0 &&
+           memcmp(ev->raw.p + name_n - 1, "\n", 1) == 0 &&
+           memcmp(ev->raw.p + name_n, LEAD, sizeof LEAD - 1) == 0;
 }
 
 /* The bytes of an event as the client gets them: valid until the end of the turn. */
 static struct slice render(struct relay *r, const struct sse_event *ev, struct slice data)
 {
-    size_t lines = 1, n;
+    size_t lines = 1, name_n = name_bytes(r, ev), n;
     char *out, *at;
 
-    if (data.p == ev->data.p && data.n == ev->data.n && is_canonical(ev))
+    if (data.p == ev->data.p && data.n == ev->data.n && is_canonical(ev, name_n))
         return as_it_came(r, ev->raw);
     for (size_t i = 0; i < data.n; i++)
         lines += data.p[i] == '\n';
-    n = data.n + lines * (sizeof LEAD - 1) + sizeof BLANK - 1;
+    n = name_n + data.n + lines * (sizeof LEAD - 1) + sizeof BLANK - 1;
     out = at = arena_bytes(r->opts.scratch, n);
+    if (name_n > 0) {
+        at = put(at, NAME, sizeof NAME - 1);
+        at = put(at, ev->event.p, ev->event.n);
+        *at++ = '\n';
+    }
     for (struct slice rest = data; rest.p != NULL;) {
         struct slice line = slice_cut(rest, '\n', &rest);
 
-        memcpy(at, LEAD, sizeof LEAD - 1);
-        at += sizeof LEAD - 1;
-        if (line.n > 0)
-            memcpy(at, line.p, line.n);
-        at += line.n;
+        at = put(at, LEAD, sizeof LEAD - 1);
+        at = put(at, line.p, line.n);
         *at++ = '\n';
     }
     *at++ = '\n';
@@ -126,48 +149,75 @@ static enum err pass_on(struct relay *r, struct slice event, bool says_something
     return e == ERR_OK ? ERR_OK : fail(r, outcome_of_error(e, PHASE_HEAD));
 }
 
+/* What an event says besides its text. */
+static void note(struct relay *r, const struct event *e)
+{
+    r->payload = true;
+    if (e->finished)
+        r->finished = true;
+    if (e->has_usage)
+        usage_update(&r->usage, &e->usage);
+}
+
+static bool says_something(const struct event *e)
+{
+    return e->has_text || (e->finished && !e->plain_stop);
+}
+
 static enum err on_payload(struct relay *r, const struct sse_event *ev, const struct event *e)
 {
     struct slice data = ev->data;
 
-    r->payload = true;
     r->events_n++;
-    if (e->finished)
-        r->finished = true;
-    if (e->has_usage)
-        r->usage = e->usage;
+    note(r, e);
     if (e->usage_member && !r->opts.include_usage)
         data = answer_strip_usage(data, r->opts.scratch);
     /* An ordinary end without any text is decided at the end mark: it may be an empty answer. */
-    return pass_on(r, render(r, ev, data), e->has_text || (e->finished && !e->plain_stop));
+    return pass_on(r, render(r, ev, data), says_something(e));
 }
 
 static enum err on_usage(struct relay *r, const struct sse_event *ev, const struct event *e)
 {
-    r->usage = e->usage;
-    r->payload = true;
+    note(r, e);
     return r->opts.include_usage ? pass_on(r, render(r, ev, ev->data), false) : ERR_OK;
 }
 
-/* Servers write it with and without blanks around it; SDKs know one form. */
-static enum err on_end_mark(struct relay *r)
+/* [DONE] is written with and without blanks around it; SDKs know one form. */
+static struct slice end_mark(struct relay *r, const struct sse_event *ev)
 {
-    enum err e;
+    return r->opts.answer.surface->names_events ? render(r, ev, ev->data) : SLICE("data: [DONE]\n\n");
+}
 
+static enum err on_end_mark(struct relay *r, const struct sse_event *ev, const struct event *e)
+{
+    bool something = r->payload;
+    enum err err;
+
+    if (e->finished) /* an end mark that carries the answer */
+        note(r, e);
     if (!r->finished)
-        return fail(r, r->payload ? OUTCOME_TRUNCATED : OUTCOME_EMPTY);
-    if (!r->begun)
+        return fail(r, something ? OUTCOME_TRUNCATED : OUTCOME_EMPTY);
+    if (!r->begun && !says_something(e) && !r->opts.answer.surface->may_be_empty)
         return fail(r, OUTCOME_EMPTY);
-    e = pass_on(r, SLICE("data: [DONE]\n\n"), true);
-    if (e != ERR_OK)
-        return e;
+    err = pass_on(r, end_mark(r, ev), true);
+    if (err != ERR_OK)
+        return err;
     r->done = true;
     r->sink->on_done(r->ud);
     return ERR_OK;
 }
 
+/* The endpoint's pings show the client a living stream, but are no part of an answer: they are no progress
+ * and are not kept. */
+static enum err on_waiting(struct relay *r, const struct sse_event *ev)
+{
+    return r->begun ? pass_on(r, render(r, ev, ev->data), false) : ERR_OK;
+}
+
 static enum err on_error(struct relay *r, const struct event *e)
 {
+    if (e->has_usage)
+        usage_update(&r->usage, &e->usage);
     r->failure_status = e->error_status;
     r->refusal = e->refusal;
     memcpy(r->detail, e->error_text, sizeof r->detail);
@@ -181,14 +231,16 @@ static enum err on_event(void *ud, const struct sse_event *ev)
 
     if (r->done || ev->data.p == NULL)
         return ERR_OK;
-    answer_event(r->opts.dialect, ev->data, r->opts.json, &e);
+    answer_event(&r->opts.answer, ev->data, r->opts.json, &e);
     switch (e.kind) {
     case EVENT_PAYLOAD:
         return on_payload(r, ev, &e);
     case EVENT_USAGE:
         return on_usage(r, ev, &e);
     case EVENT_DONE:
-        return on_end_mark(r);
+        return on_end_mark(r, ev, &e);
+    case EVENT_WAITING:
+        return on_waiting(r, ev);
     case EVENT_ERROR:
         return on_error(r, &e);
     case EVENT_BUSY:

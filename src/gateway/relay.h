@@ -13,8 +13,8 @@
 #include "policy/outcome.h"
 
 struct relay_opts {
-    const struct dialect *dialect;
-    bool include_usage; /* the client asked for usage */
+    struct answer_opts answer; /* whose, and in which API */
+    bool include_usage;        /* the client asked for usage */
     size_t event_max;
     struct budget *budget;
     struct json_pool *json;

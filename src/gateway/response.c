@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "gateway/app.h"
+#include "gateway/cors.h"
 #include "llm/reply.h"
 
 #define ERROR_BYTES_MAX 8192
@@ -29,13 +30,36 @@ static struct slice endpoint_name(const struct exchange *ex)
     return ex->facts.endpoint >= 0 ? slice_of(cfg->endpoints[ex->facts.endpoint].name) : SLICE_NONE;
 }
 
-/* The headers that every answer of a flight carries (DESIGN 4.6). */
+static enum surface_errors shape(const struct exchange *ex)
+{
+    const struct surface *surface = routes_surface(ex->route);
+
+    return surface != NULL ? surface->errors : ERRORS_OPENAI;
+}
+
+/* What every response carries: who it answers, and which pages may read it. Anthropic's SDKs look for the id
+ * under another name. */
+static size_t add_common(const struct exchange *ex, struct header *h, size_t n)
+{
+    const struct config *cfg = desk_config(ex->desk);
+
+    h[n++] = (struct header){SLICE("X-Request-Id"), ex->request_id};
+    if (shape(ex) == ERRORS_ANTHROPIC)
+        h[n++] = (struct header){SLICE("Request-Id"), ex->request_id};
+    if (ex->allow != NULL)
+        h[n++] = (struct header){SLICE("Allow"), slice_of(ex->allow)};
+    if (ex->allow != NULL && cors_is_preflight(ex->rq))
+        return cors_add_preflight(cfg, ex->rq, slice_of(ex->allow), h, n);
+    return cors_add(cfg, ex->rq, h, n);
+}
+
+/* The headers that every answer of a flight carries besides (DESIGN 4.6). */
 static size_t add_labels(struct exchange *ex, struct header *h, size_t n)
 {
     struct loop *l = ex->w->loop;
     struct slice endpoint = endpoint_name(ex);
 
-    h[n++] = (struct header){SLICE("X-Request-Id"), ex->request_id};
+    n = add_common(ex, h, n);
     if (endpoint.n > 0)
         h[n++] = (struct header){SLICE("X-Tidegate-Endpoint"), endpoint};
     if (ex->facts.calls_n > 0 || ex->facts.wait_us > 0) {
@@ -66,24 +90,35 @@ void response_begin(struct exchange *ex, struct slice content_type, int64_t leng
 
 void response_whole(struct exchange *ex, int status, struct slice content_type, struct slice body)
 {
-    struct header h[2] = {{SLICE("Content-Type"), content_type}, {SLICE("X-Request-Id"), ex->request_id}};
+    struct header h[RESPONSE_HEADERS_MAX];
+    size_t n = 0;
 
-    conn_respond(ex->conn, status, h, 2, body);
+    if (content_type.n > 0)
+        h[n++] = (struct header){SLICE("Content-Type"), content_type};
+    n = add_common(ex, h, n);
+    conn_respond(ex->conn, status, h, n, body);
 }
 
 /* -- errors ---------------------------------------------------------------------------------------------- */
 
-static struct slice render(struct loop *l, const struct flight_end *end,
+/* What is said of a failure before anything is known of the request has OpenAI's shape and no id in it. */
+static struct slice render(struct loop *l, const struct exchange *ex, const struct flight_end *end,
                            enum err (*write)(struct buf *, const struct reply_error *))
 {
-    struct reply_error e = {end->err, end->detail, end->param, end->code};
+    struct reply_error e = {.err = end->err,
+                            .detail = end->detail,
+                            .param = end->param,
+                            .code = end->code,
+                            .status = end->status,
+                            .shape = ex != NULL ? shape(ex) : ERRORS_OPENAI,
+                            .request_id = ex != NULL ? ex->request_id : SLICE_NONE};
     struct slice text;
     struct buf out;
 
     buf_init(&out, ERROR_BYTES_MAX, NULL);
     if (write(&out, &e) != ERR_OK) { /* absurdly long words of an endpoint: the row's own are enough */
         out.n = 0;
-        e = (struct reply_error){.err = end->err};
+        e.detail = e.param = e.code = SLICE_NONE;
         (void)!write(&out, &e);
     }
     text = arena_dup(&l->turn, buf_slice(&out));
@@ -91,15 +126,20 @@ static struct slice render(struct loop *l, const struct flight_end *end,
     return text;
 }
 
-int response_error_status(const struct flight_end *end)
+static int own_status(const struct flight_end *end)
 {
     return end->status != 0 ? end->status : err_row(end->err)->status;
+}
+
+int response_error_status(const struct exchange *ex, const struct flight_end *end)
+{
+    return reply_status(shape(ex), own_status(end));
 }
 
 static size_t add_advice(struct loop *l, const struct flight_end *end, struct header *h, size_t n)
 {
     const struct err_row *row = err_row(end->err);
-    int status = response_error_status(end);
+    int status = own_status(end);
     int64_t wait_us = end->retry_after_us;
 
     if (wait_us < 0 && (status == 429 || status == 503) && row->should_retry == RETRY_YES)
@@ -121,27 +161,29 @@ void response_error(struct exchange *ex, const struct flight_end *end)
     h[n++] = (struct header){SLICE("Content-Type"), SLICE("application/json")};
     n = add_labels(ex, h, n);
     n = add_advice(l, end, h, n);
-    if (ex->allow != NULL)
-        h[n++] = (struct header){SLICE("Allow"), slice_of(ex->allow)};
-    conn_respond(ex->conn, response_error_status(end), h, n, render(l, end, reply_error_body));
+    conn_respond(ex->conn, response_error_status(ex, end), h, n, render(l, ex, end, reply_error_body));
 }
 
 void response_error_event(struct exchange *ex, const struct flight_end *end)
 {
-    conn_body(ex->conn, render(ex->w->loop, end, reply_error_event));
+    conn_body(ex->conn, render(ex->w->loop, ex, end, reply_error_event));
 }
 
-void response_refusal(struct conn *c, struct slice request_id, enum err e)
+void response_refusal(struct conn *c, const struct exchange *ex, struct slice request_id, enum err e)
 {
     struct flight_end end = {.err = e, .retry_after_us = -1};
     struct loop *l = conn_loop(c);
-    struct header h[4];
+    struct header h[RESPONSE_HEADERS_MAX];
     size_t n = 0;
 
     h[n++] = (struct header){SLICE("Content-Type"), SLICE("application/json")};
-    h[n++] = (struct header){SLICE("X-Request-Id"), request_id};
+    if (ex != NULL)
+        n = add_common(ex, h, n);
+    else
+        h[n++] = (struct header){SLICE("X-Request-Id"), request_id};
     n = add_advice(l, &end, h, n);
-    conn_respond(c, response_error_status(&end), h, n, render(l, &end, reply_error_body));
+    conn_respond(c, ex != NULL ? response_error_status(ex, &end) : own_status(&end), h, n,
+                 render(l, ex, &end, reply_error_body));
 }
 
 /* -- comments -------------------------------------------------------------------------------------------- */

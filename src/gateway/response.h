@@ -6,14 +6,14 @@
 #include "gateway/exchange.h"
 #include "gateway/headers.h"
 
-#define RESPONSE_HEADERS_MAX (16 + HEADERS_DOWN_MAX + QUOTA_HEADERS_MAX)
+#define RESPONSE_HEADERS_MAX (20 + HEADERS_DOWN_MAX + QUOTA_HEADERS_MAX)
 
 /* The head of a relayed answer: type, request id, labels. length as in conn_head. */
 void response_begin(struct exchange *ex, struct slice content_type, int64_t length);
 /* A whole answer of ours. Ends the exchange's connection part; the caller has settled it. */
 void response_whole(struct exchange *ex, int status, struct slice content_type, struct slice body);
-/* The error object for a failure, with its headers; the status that was sent. */
-int response_error_status(const struct flight_end *end);
+/* The error object for a failure, with its headers, in the shape of the route; the status that is sent. */
+int response_error_status(const struct exchange *ex, const struct flight_end *end);
 void response_error(struct exchange *ex, const struct flight_end *end);
 /* The error as an event of a stream that has begun. */
 void response_error_event(struct exchange *ex, const struct flight_end *end);
@@ -21,8 +21,8 @@ void response_error_event(struct exchange *ex, const struct flight_end *end);
 void response_comment(struct exchange *ex, struct slice text);
 /* The labels that came too late for the head, as a comment. */
 void response_late_labels(struct exchange *ex);
-/* A refusal by the connection: of a request so malformed that there is no exchange, or whose exchange is
- * settled because its body broke off. */
-void response_refusal(struct conn *c, struct slice request_id, enum err e);
+/* A refusal by the connection: of a request so malformed that there is no exchange (ex NULL), or whose
+ * exchange is settled because its body broke off. */
+void response_refusal(struct conn *c, const struct exchange *ex, struct slice request_id, enum err e);
 
 #endif

@@ -7,10 +7,12 @@
 
 static const char *const RESULTS[RESULT_N] = {"full", "failed", "refused", "cancelled", "local"};
 static const char *const SCOPES[LIMITS_SCOPES_N] = {"key", "key_model", "model"};
-static const char *const ROUTE_NAMES[ROUTE_N] = {"chat_completions", "models", "healthz", "readyz", "other"};
+static const char *const ROUTE_NAMES[ROUTE_N] = {"chat_completions", "completions", "embeddings", "responses",
+                                                 "messages",         "models",      "healthz",    "readyz",
+                                                 "options",          "other"};
 /* The statuses that clients are sent; an endpoint's rarer ones share the last row. */
-static const int CODES[] = {200, 400, 401, 403, 404, 405, 408, 409, 413, 415, 417,
-                            422, 429, 431, 499, 500, 501, 502, 503, 504, 505, 508};
+static const int CODES[] = {200, 204, 400, 401, 403, 404, 405, 408, 409, 413, 415, 417,
+                            422, 429, 431, 499, 500, 501, 502, 503, 504, 505, 508, 529};
 
 const char *stats_result_name(enum result r)
 {

@@ -19,7 +19,19 @@ enum result {
     RESULT_N
 };
 
-enum route_id { ROUTE_CHAT, ROUTE_MODELS, ROUTE_HEALTHZ, ROUTE_READYZ, ROUTE_OTHER, ROUTE_N };
+enum route_id {
+    ROUTE_CHAT,
+    ROUTE_COMPLETIONS,
+    ROUTE_EMBEDDINGS,
+    ROUTE_RESPONSES,
+    ROUTE_MESSAGES,
+    ROUTE_MODELS,
+    ROUTE_HEALTHZ,
+    ROUTE_READYZ,
+    ROUTE_OPTIONS, /* the method, on any path */
+    ROUTE_OTHER,
+    ROUTE_N
+};
 
 struct stats {
     struct arena arena;

@@ -260,7 +260,7 @@ static enum outcome end_plain(struct verdict *v)
         v->sink->on_done(v->ud);
         return OUTCOME_OK;
     }
-    answer_body(v->opts.relay.dialect, buf_slice(&v->body), v->opts.relay.json, &a);
+    answer_body(&v->opts.relay.answer, buf_slice(&v->body), v->opts.relay.json, &a);
     if (a.err == ERR_UPSTREAM_ERROR) /* an error object inside a success */
         read_words(v);
     if (a.err != ERR_OK)
@@ -277,7 +277,7 @@ static enum outcome end_plain(struct verdict *v)
 static enum outcome end_error(struct verdict *v)
 {
     enum refusal means =
-        refusal_read(v->opts.relay.dialect, v->status, buf_slice(&v->body), v->opts.relay.json);
+        refusal_read(v->opts.relay.answer.dialect, v->status, buf_slice(&v->body), v->opts.relay.json);
 
     read_words(v);
     if (v->status >= 300 && v->status <= 399)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Writes what the gateway itself says to clients, in the shape that OpenAI's SDKs unwrap. */
+/* Writes what the gateway itself says to clients, in the shapes that their SDKs unwrap. */
 #include "llm/reply.h"
 
 #include <ctype.h>
 #include <string.h>
+
+#include "base/assert.h"
 
 /* The row to show: a code that is only for our own use has no words for clients, and that it got here is
  * our fault. */
@@ -47,18 +49,29 @@ static enum err add_string_or_null(struct buf *out, struct slice s)
     return s.p ? buf_add_json_string(out, s) : buf_add(out, SLICE("null"));
 }
 
-static enum err add_error(struct buf *out, const struct reply_error *r)
+static enum err add_text(struct buf *out, const struct reply_error *r)
 {
     const struct err_row *row = row_shown(r->err);
-    struct slice text = r->detail.n > 0 ? r->detail : slice_of(row->text);
-    enum err e = buf_add(out, SLICE("{\"error\":{\"message\":"));
+
+    return add_message(out, r->detail.n > 0 ? r->detail : slice_of(row->text), slice_of(row->advice));
+}
+
+static enum err add_code(struct buf *out, const struct reply_error *r)
+{
+    return buf_add_json_string(out, r->code.p ? r->code : slice_of(row_shown(r->err)->code));
+}
+
+/* "error": and OpenAI's object. */
+static enum err add_openai(struct buf *out, const struct reply_error *r)
+{
+    enum err e = buf_add(out, SLICE("\"error\":{\"message\":"));
 
     if (e == ERR_OK)
-        e = add_message(out, text, slice_of(row->advice));
+        e = add_text(out, r);
     if (e == ERR_OK)
         e = buf_add(out, SLICE(",\"type\":"));
     if (e == ERR_OK)
-        e = buf_add_json_string(out, slice_of(row->type));
+        e = buf_add_json_string(out, slice_of(row_shown(r->err)->type));
     if (e == ERR_OK)
         e = buf_add(out, SLICE(",\"param\":"));
     if (e == ERR_OK)
@@ -66,8 +79,86 @@ static enum err add_error(struct buf *out, const struct reply_error *r)
     if (e == ERR_OK)
         e = buf_add(out, SLICE(",\"code\":"));
     if (e == ERR_OK)
-        e = buf_add_json_string(out, r->code.p ? r->code : slice_of(row->code));
-    return e == ERR_OK ? buf_add(out, SLICE("}}")) : e;
+        e = add_code(out, r);
+    return e == ERR_OK ? buf_add(out, SLICE("}")) : e;
+}
+
+/* Anthropic's types say little more than the status. */
+static const char *anthropic_type(int status)
+{
+    static const struct {
+        int status;
+        const char *type;
+    } rows[] = {
+        {401, "authentication_error"}, {402, "billing_error"},     {403, "permission_error"},
+        {404, "not_found_error"},      {413, "request_too_large"}, {429, "rate_limit_error"},
+        {504, "timeout_error"},        {529, "overloaded_error"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        if (rows[i].status == status)
+            return rows[i].type;
+    }
+    return status < 500 ? "invalid_request_error" : "api_error";
+}
+
+int reply_status(enum surface_errors shape, int status)
+{
+    return shape == ERRORS_ANTHROPIC && status == 503 ? 529 : status;
+}
+
+static enum err add_anthropic(struct buf *out, const struct reply_error *r)
+{
+    int status = reply_status(r->shape, r->status != 0 ? r->status : row_shown(r->err)->status);
+    enum err e =
+        buf_printf(out, "\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":", anthropic_type(status));
+
+    if (e == ERR_OK)
+        e = add_text(out, r);
+    if (e == ERR_OK)
+        e = buf_add(out, SLICE(",\"code\":"));
+    if (e == ERR_OK)
+        e = add_code(out, r);
+    if (e == ERR_OK)
+        e = buf_add(out, SLICE("},\"request_id\":"));
+    return e == ERR_OK ? add_string_or_null(out, r->request_id) : e;
+}
+
+/* The official SDKs raise for an `error` member, Codex reads the failed response. */
+static enum err add_failed_response(struct buf *out, const struct reply_error *r)
+{
+    enum err e = buf_add(out, SLICE("\"type\":\"response.failed\",\"response\":{\"object\":\"response\","
+                                    "\"status\":\"failed\",\"error\":{\"code\":"));
+
+    if (e == ERR_OK)
+        e = add_code(out, r);
+    if (e == ERR_OK)
+        e = buf_add(out, SLICE(",\"message\":"));
+    if (e == ERR_OK)
+        e = add_text(out, r);
+    if (e == ERR_OK)
+        e = buf_add(out, SLICE("}},"));
+    return e == ERR_OK ? add_openai(out, r) : e;
+}
+
+typedef enum err (*add_cb)(struct buf *out, const struct reply_error *r);
+
+static const struct {
+    add_cb body, event;
+    const char *event_name; /* the line before the data, or "" */
+} shapes[] = {
+    [ERRORS_OPENAI] = {add_openai, add_openai, ""},
+    [ERRORS_RESPONSES] = {add_openai, add_failed_response, "event: response.failed\n"},
+    [ERRORS_ANTHROPIC] = {add_anthropic, add_anthropic, "event: error\n"},
+};
+
+static enum err add_object(struct buf *out, const struct reply_error *r, add_cb add)
+{
+    enum err e = buf_add(out, SLICE("{"));
+
+    if (e == ERR_OK)
+        e = add(out, r);
+    return e == ERR_OK ? buf_add(out, SLICE("}")) : e;
 }
 
 /* All or nothing: a reply that did not fit leaves nothing behind that could be sent by mistake. */
@@ -82,16 +173,16 @@ enum err reply_error_body(struct buf *out, const struct reply_error *r)
 {
     size_t before_n = out->n;
 
-    return settle(out, before_n, add_error(out, r));
+    return settle(out, before_n, add_object(out, r, shapes[r->shape].body));
 }
 
 enum err reply_error_event(struct buf *out, const struct reply_error *r)
 {
     size_t before_n = out->n;
-    enum err e = buf_add(out, SLICE("data: "));
+    enum err e = buf_printf(out, "%sdata: ", shapes[r->shape].event_name);
 
     if (e == ERR_OK)
-        e = add_error(out, r);
+        e = add_object(out, r, shapes[r->shape].event);
     if (e == ERR_OK)
         e = buf_add(out, SLICE("\n\n"));
     return settle(out, before_n, e);
@@ -102,11 +193,9 @@ enum err reply_models_begin(struct buf *out)
     return buf_add(out, SLICE("{\"object\":\"list\",\"data\":["));
 }
 
-enum err reply_models_add(struct buf *out, struct slice id, int64_t created_s, struct slice owned_by)
+static enum err add_model(struct buf *out, struct slice id, int64_t created_s, struct slice owned_by)
 {
-    size_t before_n = out->n;
-    bool first = before_n > 0 && out->p[before_n - 1] == '[';
-    enum err e = buf_add(out, first ? SLICE("{\"id\":") : SLICE(",{\"id\":"));
+    enum err e = buf_add(out, SLICE("{\"id\":"));
 
     if (e == ERR_OK)
         e = buf_add_json_string(out, id);
@@ -114,8 +203,24 @@ enum err reply_models_add(struct buf *out, struct slice id, int64_t created_s, s
         e = buf_printf(out, ",\"object\":\"model\",\"created\":%lld,\"owned_by\":", (long long)created_s);
     if (e == ERR_OK)
         e = buf_add_json_string(out, owned_by);
+    return e == ERR_OK ? buf_add(out, SLICE("}")) : e;
+}
+
+enum err reply_model(struct buf *out, struct slice id, int64_t created_s, struct slice owned_by)
+{
+    size_t before_n = out->n;
+
+    return settle(out, before_n, add_model(out, id, created_s, owned_by));
+}
+
+enum err reply_models_add(struct buf *out, struct slice id, int64_t created_s, struct slice owned_by)
+{
+    size_t before_n = out->n;
+    bool first = before_n > 0 && out->p[before_n - 1] == '[';
+    enum err e = buf_add(out, first ? SLICE("") : SLICE(","));
+
     if (e == ERR_OK)
-        e = buf_add(out, SLICE("}"));
+        e = add_model(out, id, created_s, owned_by);
     return settle(out, before_n, e);
 }
 

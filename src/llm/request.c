@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads and rewrites chat completion requests.
+/* Reads and rewrites requests.
  *
  * Reading uses a parsed document, which is dropped at once; rewriting walks the client's own text again
  * (splice.h), since a retry at another endpoint needs another rewriting long after the document is gone. */
@@ -18,7 +18,8 @@ enum control { MODEL, STREAM, STREAM_OPTIONS, CONTROL_N };
 static const char *const control_names[CONTROL_N] = {"model", "stream", "stream_options"};
 
 struct fields { /* the last member of each name */
-    struct json_value control[CONTROL_N], messages, tools, functions, n;
+    struct slice input_name;
+    struct json_value control[CONTROL_N], input, tools, functions, n;
     bool doubled;
 };
 
@@ -33,8 +34,8 @@ static bool on_field(void *ud, struct slice key, struct json_value v)
         f->control[i] = v;
         return true;
     }
-    if (slice_eq(key, SLICE("messages")))
-        f->messages = v;
+    if (slice_eq(key, f->input_name))
+        f->input = v;
     else if (slice_eq(key, SLICE("tools")))
         f->tools = v;
     else if (slice_eq(key, SLICE("functions")))
@@ -44,14 +45,9 @@ static bool on_field(void *ud, struct slice key, struct json_value v)
     return true;
 }
 
-struct complaint {
-    const char **why, **param;
-};
-
-static enum err complain(const struct complaint *to, enum err e, const char *param, const char *why)
+static enum err complain(struct request_fault *to, enum err e, const char *param, const char *why)
 {
-    *to->why = why;
-    *to->param = param;
+    *to = (struct request_fault){why, param};
     return e;
 }
 
@@ -72,7 +68,7 @@ static bool has_control(struct slice s)
     return false;
 }
 
-static enum err check_model(struct json_value v, const struct complaint *to)
+static enum err check_model(struct json_value v, struct request_fault *to)
 {
     struct slice name = json_string(v);
 
@@ -87,17 +83,26 @@ static enum err check_model(struct json_value v, const struct complaint *to)
     return ERR_OK;
 }
 
-static enum err check_fields(const struct fields *f, const struct complaint *to)
+static enum err check_input(const struct surface *f, struct json_value v, struct arena *arena,
+                            struct request_fault *to)
+{
+    const char *form =
+        f->input_may_be_text ? "a text or an array, and not empty" : "an array of at least one message";
+
+    if (f->input_is_optional && !is_given(v))
+        return ERR_OK;
+    if ((json_is_array(v) && json_count(v) > 0) || (f->input_may_be_text && json_string(v).n > 0))
+        return ERR_OK;
+    if (f->input_is_optional && json_is_string(v)) /* an empty prompt is one to a model */
+        return ERR_OK;
+    return complain(to, ERR_BAD_FIELD, f->input, arena_printf(arena, "\"%s\" must be %s.", f->input, form).p);
+}
+
+static enum err check_stream(const struct fields *f, struct request_fault *to)
 {
     struct json_value options = f->control[STREAM_OPTIONS];
     struct json_value usage = json_get(options, "include_usage");
-    enum err e = check_model(f->control[MODEL], to);
 
-    if (e != ERR_OK)
-        return e;
-    if (!json_is_array(f->messages) || json_count(f->messages) == 0)
-        return complain(to, ERR_BAD_FIELD, "messages",
-                        "\"messages\" must be an array of at least one message.");
     if (is_given(f->control[STREAM]) && !json_is_bool(f->control[STREAM]))
         return complain(to, ERR_BAD_FIELD, "stream", "\"stream\" must be true, false or null.");
     if (is_given(options) && !json_is_object(options))
@@ -124,43 +129,49 @@ static bool on_message(void *ud, struct json_value message)
 }
 
 static enum err read_root(struct json_value root, struct arena *arena, struct request *out,
-                          const struct complaint *to)
+                          struct request_fault *to)
 {
-    struct fields f = {0};
+    const struct surface *surface = out->surface;
+    struct fields f = {.input_name = slice_of(surface->input)};
     enum err e;
 
     if (!json_is_object(root))
         return complain(to, ERR_BAD_JSON, NULL, "The request body is not a JSON object.");
     json_each(root, on_field, &f);
-    e = check_fields(&f, to);
+    e = check_model(f.control[MODEL], to);
+    if (e == ERR_OK)
+        e = check_input(surface, f.input, arena, to);
+    if (e == ERR_OK && surface->streams)
+        e = check_stream(&f, to);
     if (e != ERR_OK)
         return e;
     out->model = arena_dup(arena, json_string(f.control[MODEL]));
-    out->stream = json_true(f.control[STREAM]);
-    out->include_usage = json_true(json_get(f.control[STREAM_OPTIONS], "include_usage"));
+    out->stream = surface->streams && json_true(f.control[STREAM]);
+    out->include_usage =
+        !surface->asks_usage || json_true(json_get(f.control[STREAM_OPTIONS], "include_usage"));
     out->has_tools = json_count(f.tools) > 0 || json_count(f.functions) > 0;
-    json_each_element(f.messages, on_message, &out->has_developer);
+    if (surface->id == SURFACE_CHAT)
+        json_each_element(f.input, on_message, &out->has_developer);
     out->doubled = f.doubled;
     out->n = choices_asked(f.n);
     return ERR_OK;
 }
 
-enum err request_parse(struct slice body, struct json_pool *pool, struct arena *arena, struct request *out,
-                       const char **why, const char **param)
+enum err request_parse(const struct surface *surface, struct slice body, struct json_pool *pool,
+                       struct arena *arena, struct request *out, struct request_fault *fault)
 {
-    struct complaint to = {why, param};
     const char *syntax = "it does not parse";
     struct json_doc *doc;
     enum err e;
 
-    *out = (struct request){.body = body, .n = 1};
-    *why = *param = NULL;
+    *out = (struct request){.surface = surface, .body = body, .n = 1};
+    *fault = (struct request_fault){NULL, NULL};
     if (body.n == 0)
-        return complain(&to, ERR_BAD_JSON, NULL, "The request body is empty.");
+        return complain(fault, ERR_BAD_JSON, NULL, "The request body is empty.");
     if (json_parse(body, pool, &doc, &syntax) != ERR_OK)
-        return complain(&to, ERR_BAD_JSON, NULL,
+        return complain(fault, ERR_BAD_JSON, NULL,
                         arena_printf(arena, "The request body is not valid JSON: %s.", syntax).p);
-    e = read_root(json_root(doc), arena, out, &to);
+    e = read_root(json_root(doc), arena, out, fault);
     json_free(&doc);
     return e;
 }
@@ -338,7 +349,7 @@ size_t request_rewrite(const struct request *c, const struct request_edit *edit,
 
     ASSERT(max > 0);
     w.model = json_of_string(edit->model.n > 0 ? edit->model : c->model, arena);
-    w.asks = edit->ask_usage && c->stream && !c->include_usage;
+    w.asks = edit->ask_usage && c->stream && !c->include_usage; /* never where the surface tells unasked */
     if (edit->sets_n > 0)
         w.set_done = arena_zalloc(arena, edit->sets_n * sizeof *w.set_done);
     if (c->doubled)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A chat completion request: what the gateway needs to know of it, and how it is rewritten for an
- * endpoint. */
+/* A request for an answer, on whichever surface: what the gateway needs to know of it, and how it is
+ * rewritten for an endpoint. */
 #ifndef LLM_REQUEST_H
 #define LLM_REQUEST_H
 
@@ -10,24 +10,31 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "llm/dialect.h"
+#include "llm/surface.h"
 
 struct request {
+    const struct surface *surface;
     struct slice body;  /* borrowed: the client's own bytes */
     struct slice model; /* unescaped, in the arena */
     bool stream;
-    bool include_usage; /* the client asked for stream_options.include_usage */
+    bool include_usage; /* the client asked for stream_options.include_usage, or the surface always tells */
     bool has_tools;
     bool has_developer; /* a message has the role "developer" */
     bool doubled;       /* model, stream or stream_options stands in it more than once */
     int n;              /* choices asked for; 1 when absent */
 };
 
-/* Parses `body` once. ERR_BAD_JSON, ERR_BAD_FIELD or ERR_MODEL_MISSING with one sentence in *why (in the
- * arena) and the name of the offending field in *param (may be NULL). The document itself is not kept.
- * `messages` must be a non-empty array, `model` a string of 1..256 bytes, `stream` a bool or null,
- * `stream_options` an object or null. */
-enum err request_parse(struct slice body, struct json_pool *pool, struct arena *arena, struct request *out,
-                       const char **why, const char **param);
+/* What is wrong with a request. */
+struct request_fault {
+    const char *why;   /* one sentence, in the arena; or NULL */
+    const char *param; /* the offending field, or NULL */
+};
+
+/* Parses `body` once. ERR_BAD_JSON, ERR_BAD_FIELD or ERR_MODEL_MISSING with *fault filled in. The document
+ * itself is not kept. `model` must be a string of 1..256 bytes, `stream` a bool or null, `stream_options` an
+ * object or null, and the question what the surface's row says. */
+enum err request_parse(const struct surface *surface, struct slice body, struct json_pool *pool,
+                       struct arena *arena, struct request *out, struct request_fault *fault);
 
 /* A member to write: replaces every top-level member of that name, or is added. */
 struct request_set {
@@ -40,7 +47,8 @@ struct request_edit {
     const struct request_set *sets; /* of the alias */
     size_t sets_n;
     bool no_developer; /* the role "developer" becomes "system" (dialect.h) */
-    bool ask_usage;    /* streaming: write stream_options.include_usage = true, keeping its other members */
+    bool ask_usage;    /* where a stream tells its usage only then: write stream_options.include_usage = true,
+                          keeping its other members */
 };
 
 #define REQUEST_PIECES_MAX 32

@@ -132,11 +132,11 @@ TEST(another_method_or_path_is_told_so)
         int status;
         const char *says;
     } ROWS[] = {
-        {"GET /v1/chat/completions", 405, "\r\nAllow: POST\r\n"},
-        {"HEAD /chat/completions", 405, "\r\nAllow: POST\r\n"},
-        {"DELETE /v1/models", 405, "\r\nAllow: GET, HEAD\r\n"},
-        {"POST /healthz", 405, "\r\nAllow: GET, HEAD\r\n"},
-        {"PROPFIND /readyz", 405, "\r\nAllow: GET, HEAD\r\n"},
+        {"GET /v1/chat/completions", 405, "\r\nAllow: POST, OPTIONS\r\n"},
+        {"HEAD /chat/completions", 405, "\r\nAllow: POST, OPTIONS\r\n"},
+        {"DELETE /v1/models", 405, "\r\nAllow: GET, HEAD, OPTIONS\r\n"},
+        {"POST /healthz", 405, "\r\nAllow: GET, HEAD, OPTIONS\r\n"},
+        {"PROPFIND /readyz", 405, "\r\nAllow: GET, HEAD, OPTIONS\r\n"},
         {"GET /v1/v1/models", 404, "\"code\":\"route_not_found\""},
         {"GET //v1/models", 404, "\"code\":\"route_not_found\""},
         {"GET /v1/%6dodels", 404, "\"code\":\"route_not_found\""},

@@ -17,11 +17,12 @@ struct bench {
 
 static void bench_init(struct bench *b, const char *body)
 {
-    const char *why = NULL, *param = NULL;
+    struct request_fault fault;
 
     memset(b, 0, sizeof *b);
     arena_init(&b->arena, NULL, 0, 4096);
-    CHECK_INT(request_parse(slice_of(body), NULL, &b->arena, &b->request, &why, &param), ERR_OK);
+    CHECK_INT(request_parse(surface_get(SURFACE_CHAT), slice_of(body), NULL, &b->arena, &b->request, &fault),
+              ERR_OK);
     b->endpoint = (struct config_endpoint){.name = "e",
                                            .provider = PROVIDER_OPENAI,
                                            .base_path = SLICE("/v1"),

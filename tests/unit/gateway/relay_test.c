@@ -59,7 +59,7 @@ static const struct relay_sink SINK = {on_first, on_event, on_done};
 static void bench_init(struct bench *b, enum dialect_id dialect)
 {
     memset(b, 0, sizeof *b);
-    b->opts = (struct relay_opts){.dialect = dialect_get(dialect),
+    b->opts = (struct relay_opts){.answer = {surface_get(SURFACE_CHAT), dialect_get(dialect)},
                                   .event_max = EVENT_MAX,
                                   .json = json_pool_new(16384),
                                   .scratch = &b->scratch};
@@ -206,12 +206,13 @@ static bool replay_everywhere(const struct replay *p)
 /* The log's part for clients that asked for usage begins with this line; without it nothing differs. */
 #define ASKED "-- usage asked for\n"
 
-static void check_golden(const char *file, enum dialect_id dialect)
+static void check_golden(const char *file, enum surface_id surface, enum dialect_id dialect)
 {
     struct golden g;
     struct bench b;
 
     bench_init(&b, dialect);
+    b.opts.answer.surface = surface_get(surface);
     golden_load(&g, file);
     for (size_t i = 0; i < g.n; i++) {
         struct replay p = {.c = &g.cases[i], .bench = &b, .want = slice_of(g.cases[i].log)};
@@ -235,22 +236,37 @@ static void check_golden(const char *file, enum dialect_id dialect)
 
 TEST(openai_streams_at_every_cut)
 {
-    check_golden("relay/openai.md", DIALECT_OPENAI);
+    check_golden("relay/openai.md", SURFACE_CHAT, DIALECT_OPENAI);
 }
 
 TEST(deepseek_streams_at_every_cut)
 {
-    check_golden("relay/deepseek.md", DIALECT_DEEPSEEK);
+    check_golden("relay/deepseek.md", SURFACE_CHAT, DIALECT_DEEPSEEK);
 }
 
 TEST(streams_in_unusual_form_at_every_cut)
 {
-    check_golden("relay/forms.md", DIALECT_OPENAI);
+    check_golden("relay/forms.md", SURFACE_CHAT, DIALECT_OPENAI);
 }
 
 TEST(streams_that_fail_at_every_cut)
 {
-    check_golden("relay/failures.md", DIALECT_OPENAI);
+    check_golden("relay/failures.md", SURFACE_CHAT, DIALECT_OPENAI);
+}
+
+TEST(streams_of_text_completions_at_every_cut)
+{
+    check_golden("relay/completions.md", SURFACE_COMPLETIONS, DIALECT_DEEPSEEK);
+}
+
+TEST(streams_of_responses_at_every_cut)
+{
+    check_golden("relay/responses.md", SURFACE_RESPONSES, DIALECT_DEEPSEEK);
+}
+
+TEST(streams_of_messages_at_every_cut)
+{
+    check_golden("relay/messages.md", SURFACE_MESSAGES, DIALECT_DEEPSEEK);
 }
 
 /* -- streams made by dice ------------------------------------------------------------------------------- */

@@ -319,8 +319,15 @@ TEST(a_stream_that_is_quiet_gets_comments_and_one_that_flows_gets_none)
 
 TEST(the_status_of_an_end_is_the_endpoints_or_its_rows)
 {
-    struct flight_end own = {.err = ERR_UPSTREAM_REFUSED, .status = 422}, row = {.err = ERR_QUEUE_FULL};
+    struct flight_end own = {.err = ERR_UPSTREAM_REFUSED, .status = 422}, row = {.err = ERR_QUEUE_FULL},
+                      busy = {.err = ERR_UPSTREAM_BUSY};
+    struct http_request rq = {.method = HTTP_POST, .path = SLICE("/v1/messages")};
+    struct exchange ex = {.route = &ROUTE_UNKNOWN};
 
-    CHECK_INT(response_error_status(&own), 422);
-    CHECK_INT(response_error_status(&row), 429);
+    CHECK_INT(response_error_status(&ex, &own), 422);
+    CHECK_INT(response_error_status(&ex, &row), 429);
+    CHECK_INT(response_error_status(&ex, &busy), 503);
+    ex.route = routes_find(&rq).route; /* Anthropic's clients have a status of their own for it */
+    CHECK_INT(response_error_status(&ex, &row), 429);
+    CHECK_INT(response_error_status(&ex, &busy), 529);
 }

@@ -132,7 +132,7 @@ TEST(every_busy_answer_has_its_outcome)
 
         bench_init(&b, i / 2 % 2);
         b.opts.client_key = i % 2;
-        b.opts.relay.dialect = dialect_get(g->id);
+        b.opts.relay.answer.dialect = dialect_get(g->id);
         got = answer(&b, g->status, "application/json", g->body);
         if (!CHECK_INT(got, i % 2 ? g->client : g->own))
             printf("# %s %d %s\n", dialect_get(g->id)->name, g->status, g->body);
@@ -172,7 +172,7 @@ TEST(the_same_words_count_inside_a_success)
         snprintf(text, sizeof text, stream ? "data: %s\n\n" : "%s", g->body);
         bench_init(&b, stream);
         b.opts.client_key = i % 2;
-        b.opts.relay.dialect = dialect_get(g->id);
+        b.opts.relay.answer.dialect = dialect_get(g->id);
         CHECK_INT(answer(&b, 200, stream ? "text/event-stream" : "application/json", text),
                   i % 2 ? g->client : g->own);
         CHECK_INT(b.begins_n, 0);

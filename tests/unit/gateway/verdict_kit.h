@@ -62,15 +62,16 @@ static inline void bench_init(struct bench *b, bool stream)
     arena_init(&b->scratch, NULL, 0, 4096);
     arena_init(&b->arena, NULL, 0, 4096);
     buf_init(&b->out, 1 << 20, NULL);
-    b->opts = (struct verdict_opts){.relay = {.dialect = dialect_get(DIALECT_OPENAI),
-                                              .event_max = 4096,
-                                              .budget = &b->budget,
-                                              .json = json_pool_new(16384),
-                                              .scratch = &b->scratch},
-                                    .stream = stream,
-                                    .answer_max = ANSWER_MAX,
-                                    .arena = &b->arena,
-                                    .wall_us = 1793318400 * CLOCK_SECOND_US};
+    b->opts =
+        (struct verdict_opts){.relay = {.answer = {surface_get(SURFACE_CHAT), dialect_get(DIALECT_OPENAI)},
+                                        .event_max = 4096,
+                                        .budget = &b->budget,
+                                        .json = json_pool_new(16384),
+                                        .scratch = &b->scratch},
+                              .stream = stream,
+                              .answer_max = ANSWER_MAX,
+                              .arena = &b->arena,
+                              .wall_us = 1793318400 * CLOCK_SECOND_US};
 }
 
 /* Before verdict_init a test may change the options. */

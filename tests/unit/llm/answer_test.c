@@ -18,7 +18,8 @@ static struct event event_of(enum dialect_id id, struct slice data)
     struct event e;
 
     memset(&e, 0x5a, sizeof e); /* whatever the reader leaves unset shows */
-    answer_event(dialect_get(id), (struct slice){copy, data.n}, pool, &e);
+    answer_event(&(struct answer_opts){surface_get(SURFACE_CHAT), dialect_get(id)},
+                 (struct slice){copy, data.n}, pool, &e);
     tap_guard_free(copy, data.n);
     json_pool_free(&pool);
     return e;

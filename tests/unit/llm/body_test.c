@@ -16,7 +16,8 @@ static struct answer answer_of(enum dialect_id id, struct slice body)
     struct answer a;
 
     memset(&a, 0x5a, sizeof a);
-    answer_body(dialect_get(id), (struct slice){copy, body.n}, pool, &a);
+    answer_body(&(struct answer_opts){surface_get(SURFACE_CHAT), dialect_get(id)},
+                (struct slice){copy, body.n}, pool, &a);
     tap_guard_free(copy, body.n);
     json_pool_free(&pool);
     return a;

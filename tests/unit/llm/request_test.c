@@ -17,12 +17,13 @@ static void parse(struct slice body, struct result *r)
     char *copy = tap_guard(body.p, body.n);
     struct json_pool *pool = json_pool_new(4096);
     struct arena arena;
-    const char *why, *param;
+    struct request_fault fault;
 
     arena_init(&arena, NULL, 0, 4096);
-    r->err = request_parse((struct slice){copy, body.n}, pool, &arena, &r->request, &why, &param);
-    snprintf(r->why, sizeof r->why, "%s", why ? why : "");
-    snprintf(r->param, sizeof r->param, "%s", param ? param : "");
+    r->err = request_parse(surface_get(SURFACE_CHAT), (struct slice){copy, body.n}, pool, &arena, &r->request,
+                           &fault);
+    snprintf(r->why, sizeof r->why, "%s", fault.why ? fault.why : "");
+    snprintf(r->param, sizeof r->param, "%s", fault.param ? fault.param : "");
     snprintf(r->model, sizeof r->model, "%.*s", SLICE_ARG(r->request.model));
     arena_fini(&arena);
     json_pool_free(&pool);

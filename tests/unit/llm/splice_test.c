@@ -34,10 +34,12 @@ static struct slice rewrite(struct slice body, const struct request_edit *edit, 
     char *copy = tap_guard(body.p, body.n);
     struct slice pieces[REQUEST_PIECES_MAX], result;
     struct request request;
-    const char *why, *param;
+    struct request_fault fault;
     size_t n, total;
 
-    CHECK_INT(request_parse((struct slice){copy, body.n}, pool, arena, &request, &why, &param), ERR_OK);
+    CHECK_INT(
+        request_parse(surface_get(SURFACE_CHAT), (struct slice){copy, body.n}, pool, arena, &request, &fault),
+        ERR_OK);
     n = request_rewrite(&request, edit, arena, pieces, max, &total);
     CHECK(n >= 1 && n <= max);
     result = join(pieces, n, arena);
@@ -67,13 +69,13 @@ TEST(an_unchanged_body_is_one_piece_of_the_clients_bytes)
     struct json_pool *pool = json_pool_new(4096);
     struct request_edit edit = {.model = SLICE("m"), .ask_usage = true};
     struct slice pieces[REQUEST_PIECES_MAX];
-    const char *why, *param;
+    struct request_fault fault;
     struct arena arena;
     struct request request;
     size_t total;
 
     arena_init(&arena, NULL, 0, 4096);
-    CHECK_INT(request_parse(SLICE(body), pool, &arena, &request, &why, &param), ERR_OK);
+    CHECK_INT(request_parse(surface_get(SURFACE_CHAT), SLICE(body), pool, &arena, &request, &fault), ERR_OK);
     CHECK_INT(request_rewrite(&request, &edit, &arena, pieces, REQUEST_PIECES_MAX, &total), 1);
     CHECK(pieces[0].p == body && pieces[0].n == sizeof body - 1 && total == sizeof body - 1);
     arena_fini(&arena);
