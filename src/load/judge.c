@@ -104,6 +104,12 @@ enum err judge_head(struct judge *j, const struct http_response *rs, int64_t wal
 
 /* -- the body -------------------------------------------------------------------------------------------- */
 
+/* Load is made of chat completions. */
+static struct answer_opts opts(void)
+{
+    return (struct answer_opts){surface_get(SURFACE_CHAT), dialect_get(DIALECT_OPENAI)};
+}
+
 static bool is_success(const struct judge *j)
 {
     return j->status >= 200 && j->status < 300;
@@ -111,12 +117,13 @@ static bool is_success(const struct judge *j)
 
 static enum err on_event(void *ud, const struct sse_event *ev)
 {
+    struct answer_opts o = opts();
     struct judge *j = ud;
     struct event e;
 
     if (ev->data.p == NULL || j->done) /* clients do not read behind [DONE] */
         return ERR_OK;
-    answer_event(dialect_get(DIALECT_OPENAI), ev->data, j->pool, &e);
+    answer_event(&o, ev->data, j->pool, &e);
     if (e.kind == EVENT_DONE)
         j->done = true;
     if (e.kind == EVENT_ERROR)
@@ -173,9 +180,10 @@ static void judge_stream(struct judge *j)
 
 static void judge_plain(struct judge *j)
 {
+    struct answer_opts o = opts();
     struct answer a;
 
-    answer_body(dialect_get(DIALECT_OPENAI), buf_slice(&j->body), j->pool, &a);
+    answer_body(&o, buf_slice(&j->body), j->pool, &a);
     if (a.usage.known && a.usage.completion_tokens > 0)
         j->usage_tokens = (uint64_t)a.usage.completion_tokens;
     if (a.err == ERR_UPSTREAM_ERROR)
