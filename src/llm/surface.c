@@ -8,6 +8,7 @@
 static const struct surface surfaces[SURFACE_N] = {
     [SURFACE_CHAT] =
         {
+            .id = SURFACE_CHAT,
             .path = "/chat/completions",
             .input = "messages",
             .streams = true,
@@ -18,6 +19,7 @@ static const struct surface surfaces[SURFACE_N] = {
         },
     [SURFACE_COMPLETIONS] =
         {
+            .id = SURFACE_COMPLETIONS,
             .path = "/completions",
             .input = "prompt",
             .input_is_optional = true,
@@ -31,6 +33,7 @@ static const struct surface surfaces[SURFACE_N] = {
         },
     [SURFACE_EMBEDDINGS] =
         {
+            .id = SURFACE_EMBEDDINGS,
             .path = "/embeddings",
             .input = "input",
             .input_may_be_text = true,
@@ -38,6 +41,7 @@ static const struct surface surfaces[SURFACE_N] = {
         },
     [SURFACE_RESPONSES] =
         {
+            .id = SURFACE_RESPONSES,
             .path = "/responses",
             .input = "input",
             .input_is_optional = true, /* a stored prompt or a conversation can stand for it */
@@ -51,6 +55,7 @@ static const struct surface surfaces[SURFACE_N] = {
         },
     [SURFACE_MESSAGES] =
         {
+            .id = SURFACE_MESSAGES,
             .path = "/messages",
             .input = "messages",
             .streams = true,

@@ -104,18 +104,22 @@ static inline void wire_send(struct wire *c, const char *text)
     wire_send_n(c, slice_of(text));
 }
 
-/* A chat request with the key of the stories and these headers ("Name: value" CRLF each, or ""). */
-static inline void wire_ask(struct wire *c, const char *headers, struct slice body)
+/* A request with the key of the stories and these headers ("Name: value" CRLF each, or ""). */
+static inline void wire_post(struct wire *c, const char *path, const char *headers, struct slice body)
 {
     char head[2048];
     int n = snprintf(head, sizeof head,
-                     "POST /v1/chat/completions HTTP/1.1\r\nHost: gateway.test\r\n" WIRE_KEY
-                     "%sContent-Length: %zu\r\n\r\n",
-                     headers, body.n);
+                     "POST %s HTTP/1.1\r\nHost: gateway.test\r\n" WIRE_KEY "%sContent-Length: %zu\r\n\r\n",
+                     path, headers, body.n);
 
     ASSERT(n > 0 && (size_t)n < sizeof head);
     wire_send(c, head);
     wire_send_n(c, body);
+}
+
+static inline void wire_ask(struct wire *c, const char *headers, struct slice body)
+{
+    wire_post(c, "/v1/chat/completions", headers, body);
 }
 
 static inline bool wire_has(const struct wire *c, const char *text)
@@ -202,6 +206,7 @@ struct origin {
     struct buf asked; /* the last whole request */
     size_t asked_n;
     struct slice reply; /* to every request; n 0: none */
+    struct slice then;  /* to every request but the first, where it is not the same */
     bool hang_up;       /* closes behind its reply */
 };
 
@@ -221,7 +226,8 @@ static inline void origin_on_data(void *ud, struct slice bytes)
 {
     struct origin_end *e = ud;
     struct origin *o = e->origin;
-    char *copy = loop_scratch(e->stream->loop, o->reply.n);
+    struct slice reply = o->asked_n > 0 && o->then.n > 0 ? o->then : o->reply;
+    char *copy = loop_scratch(e->stream->loop, reply.n);
 
     CHECK(buf_add(&e->in, bytes) == ERR_OK);
     if (!origin_is_whole(buf_slice(&e->in)))
@@ -230,9 +236,9 @@ static inline void origin_on_data(void *ud, struct slice bytes)
     o->asked.n = 0;
     CHECK(buf_add(&o->asked, buf_slice(&e->in)) == ERR_OK);
     e->in.n = 0;
-    if (o->reply.n > 0) {
-        memcpy(copy, o->reply.p, o->reply.n);
-        stream_send(e->stream, (struct slice){copy, o->reply.n});
+    if (reply.n > 0) {
+        memcpy(copy, reply.p, reply.n);
+        stream_send(e->stream, (struct slice){copy, reply.n});
     }
     if (o->hang_up)
         stream_finish(&e->stream);
