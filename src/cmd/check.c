@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tidegate check [FILE]: the configuration reader with its findings printed; nothing is opened, bound or
- * called. */
+/* tidegate check [FILE]: the configuration reader with its findings printed; nothing is bound or called. The
+ * files of TLS are read too: whether a key belongs to its certificate shows only then. */
 #include "cmd/check.h"
 
 #include <stdbool.h>
@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "config/config.h"
+#include "gateway/trust.h"
 
 #define DEFAULT_FILE "tidegate.yaml"
 
@@ -25,13 +26,22 @@ static int check(const char *path)
     struct config_report report;
     struct config *config;
     enum err err = config_load(path, &config_env_process, &config, &report);
+    const char *why;
     bool written;
     char *text;
+    int fault;
 
     fputs(report.text, stderr);
     if (err) {
         fprintf(stderr, "%d error%s, %d warning%s\n", report.errors_n, report.errors_n == 1 ? "" : "s",
                 report.warnings_n, report.warnings_n == 1 ? "" : "s");
+        return 1;
+    }
+    fault = trust_check(config, &why);
+    if (fault >= 0) {
+        fprintf(stderr, "%s: error: endpoint %s: %s\n1 error, %d warning%s\n", config->file,
+                config->endpoints[fault].name, why, report.warnings_n, report.warnings_n == 1 ? "" : "s");
+        config_unref(&config);
         return 1;
     }
     text = config_describe(config);

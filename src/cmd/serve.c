@@ -24,6 +24,7 @@
 #include "cmd/process.h"
 #include "gateway/app.h"
 #include "gateway/control.h"
+#include "gateway/trust.h"
 #include "gateway/worker.h"
 #include "io/outlet.h"
 #include "sim/sim.h"
@@ -256,6 +257,17 @@ static bool make_control(struct server *s)
     return s->control != NULL;
 }
 
+/* The files of TLS are all that can fail in it: which endpoint's they are is found by trying again. */
+static void complain_of_app(const struct config *cfg, const char *why)
+{
+    int fault = trust_check(cfg, &why);
+
+    if (fault >= 0)
+        fprintf(stderr, "tidegate: endpoint %s: %s\n", cfg->endpoints[fault].name, why);
+    else
+        fprintf(stderr, "tidegate: %s\n", why);
+}
+
 static bool make(struct server *s)
 {
     enum log_level level = LOG_INFO;
@@ -271,7 +283,7 @@ static bool make(struct server *s)
     rng_secret_bytes(&o.seed, sizeof o.seed);
     s->app = app_new(s->cfg, &o, &why);
     if (s->app == NULL) {
-        fprintf(stderr, "tidegate: %s\n", why);
+        complain_of_app(s->cfg, why);
         return false;
     }
     s->workers = mem_zalloc((size_t)s->cfg->workers * sizeof *s->workers);

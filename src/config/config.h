@@ -71,6 +71,14 @@ struct config_account {
     size_t slots_n;
 };
 
+/* An HTTP proxy on the way to an endpoint. */
+struct config_proxy {
+    const char *host; /* without brackets */
+    uint16_t port;
+    struct slice authorization; /* "Basic ...", or empty */
+    const char *from;           /* who said so, for messages: "proxy", "HTTPS_PROXY" */
+};
+
 struct config_endpoint {
     const char *name;
     enum provider provider;
@@ -81,11 +89,15 @@ struct config_endpoint {
     struct slice base_path; /* "" or "/v1": no slash at the end */
     struct slice authority; /* Host header: "api.deepseek.com" or "127.0.0.1:9101" */
     enum key_mode key_mode;
-    struct slice secret;     /* KEY_OWN */
-    const char *secret_from; /* KEY_OWN: where the secret was read, for messages */
-    int account;             /* index or -1 */
-    const char *region;      /* or NULL */
-    const char *ca_file;     /* PEM, or NULL for the system's */
+    struct slice secret;                  /* KEY_OWN */
+    const char *secret_from;              /* KEY_OWN: where the secret was read, for messages */
+    int account;                          /* index or -1 */
+    const char *region;                   /* or NULL */
+    const char *ca_file;                  /* PEM, or NULL for the system's */
+    const char *client_cert, *client_key; /* PEM files, both or none */
+    const char *server_name;              /* for SNI and verification, or NULL: host */
+    const struct config_proxy *proxy;     /* or NULL */
+    const char *socket;                   /* Unix socket where it is reached, "/PATH" or "@NAME"; or NULL */
 };
 
 /* One entry of a tier. */

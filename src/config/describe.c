@@ -107,6 +107,21 @@ static int slots_for(const struct config_account *a, struct slice model)
     return n;
 }
 
+static void say_way(const struct config_endpoint *e, struct buf *out)
+{
+    if (e->ca_file)
+        SAY(out, ", ca_file %s", e->ca_file);
+    if (e->client_cert)
+        SAY(out, ", client_cert %s", e->client_cert);
+    if (e->server_name)
+        SAY(out, ", server_name %s", e->server_name);
+    if (e->socket)
+        SAY(out, ", socket %s", e->socket);
+    if (e->proxy)
+        SAY(out, ", through the proxy %s:%u (%s)%s", e->proxy->host, (unsigned)e->proxy->port, e->proxy->from,
+            e->proxy->authorization.n > 0 ? " with a password" : "");
+}
+
 static void say_endpoint(const struct config *c, const struct config_endpoint *e, struct slice model,
                          struct buf *out)
 {
@@ -127,8 +142,7 @@ static void say_endpoint(const struct config *c, const struct config_endpoint *e
     }
     if (e->region)
         SAY(out, ", region %s", e->region);
-    if (e->ca_file)
-        SAY(out, ", ca_file %s", e->ca_file);
+    say_way(e, out);
 }
 
 static void say_tier(const struct config *c, const struct config_model *m, const struct config_tier *tier,

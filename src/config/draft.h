@@ -23,6 +23,7 @@ struct draft {
     struct snapshot *snapshot;
     struct arena *arena;   /* the snapshot's */
     struct config *config; /* the snapshot's */
+    const struct config_env *env;
     /* Sections as they stand in the file, NULL where they do not. */
     const struct node *listen, *admin, *metrics, *cors, *keys, *accounts, *endpoints, *models;
 };

@@ -13,6 +13,7 @@
 #include "config/origin.h"
 #include "config/secret.h"
 #include "config/value.h"
+#include "config/way.h"
 
 #define URL_MAX 2048
 
@@ -161,24 +162,19 @@ static void read_region(struct draft *d, const struct node *n, void *into)
         e->region = arena_dup(d->arena, region).p;
 }
 
-static void read_ca_file(struct draft *d, const struct node *n, void *into)
-{
-    struct config_endpoint *e = into;
-    char shown[NODE_SHOW_BYTES];
-    struct slice path;
-
-    if (!value_text(d->notes, n, 4095, &path))
-        return;
-    e->ca_file = arena_dup(d->arena, path).p;
-    if (access(e->ca_file, R_OK) != 0)
-        notes_error(d->notes, n->at, "ca_file %s cannot be read: %s", node_show(n, shown), strerror(errno));
-}
-
 static const struct field fields[] = {
-    {"name", read_name, NULL, true},        {"provider", read_provider, NULL, true},
-    {"url", read_url, NULL, true},          {"key", read_key, NULL, false},
-    {"account", read_account, NULL, false}, {"region", read_region, NULL, false},
-    {"ca_file", read_ca_file, NULL, false},
+    {"name", read_name, NULL, true},
+    {"provider", read_provider, NULL, true},
+    {"url", read_url, NULL, true},
+    {"key", read_key, NULL, false},
+    {"account", read_account, NULL, false},
+    {"region", read_region, NULL, false},
+    {"ca_file", way_read_ca_file, NULL, false},
+    {"client_cert", way_read_client_cert, NULL, false},
+    {"client_key", way_read_client_key, NULL, false},
+    {"server_name", way_read_server_name, NULL, false},
+    {"proxy", way_read_proxy, NULL, false},
+    {"socket", way_read_socket, NULL, false},
 };
 
 static void add_path(struct draft *d, struct config_endpoint *e)
@@ -197,8 +193,8 @@ static void add_path(struct draft *d, struct config_endpoint *e)
 /* What is allowed and probably not meant. */
 static void warn(struct draft *d, const struct config_endpoint *e, const struct node *n)
 {
-    const struct node *url = node_find(n, "url"), *ca = node_find(n, "ca_file");
-    bool loopback = origin_host_is_loopback(slice_of(e->host));
+    const struct node *url = node_find(n, "url");
+    bool loopback = origin_host_is_loopback(slice_of(e->host)) || e->socket;
 
     if (e->provider == PROVIDER_OPENAI && e->base_path.n == 0)
         notes_warning(d->notes, url->at, "the url has no path; OpenAI's API and most others are under /v1");
@@ -206,8 +202,6 @@ static void warn(struct draft *d, const struct config_endpoint *e, const struct 
         notes_warning(d->notes, url->at, "http:// sends the key to %s unencrypted", e->host);
     if (!node_find(n, "key") && e->tls && !loopback)
         notes_warning(d->notes, n->at, "no key: calls carry no credential; say key: none if that is meant");
-    if (ca && !e->tls)
-        notes_warning(d->notes, ca->at, "ca_file has no effect on http://");
 }
 
 void endpoints_read(struct draft *d)
@@ -224,6 +218,7 @@ void endpoints_read(struct draft *d)
         endpoints[i].account = -1;
         if (fields_read(d, n, "an endpoint", fields, COUNT_OF(fields), &endpoints[i]) && endpoints[i].host) {
             add_path(d, &endpoints[i]);
+            way_settle(d, &endpoints[i], n);
             warn(d, &endpoints[i], n);
         }
     }

@@ -141,7 +141,7 @@ enum err config_parse(struct slice yaml, const char *name, const struct config_e
     struct config *c = &s->config;
     struct arena tree;
     struct notes notes;
-    struct draft d = {.notes = &notes, .snapshot = s, .arena = &s->arena, .config = c};
+    struct draft d = {.notes = &notes, .snapshot = s, .arena = &s->arena, .config = c, .env = env};
     struct node *root;
 
     arena_init(&tree, NULL, 0, TREE_BLOCK_BYTES);

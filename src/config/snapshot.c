@@ -39,8 +39,11 @@ static void wipe_secrets(const struct config *c)
 {
     for (size_t i = 0; i < c->keys_n; i++)
         wipe(c->keys[i].secret);
-    for (size_t i = 0; i < c->endpoints_n; i++)
+    for (size_t i = 0; i < c->endpoints_n; i++) {
         wipe(c->endpoints[i].secret);
+        if (c->endpoints[i].proxy)
+            wipe(c->endpoints[i].proxy->authorization);
+    }
     for (size_t i = 0; i < c->models_n; i++) {
         for (size_t j = 0; j < c->models[i].aliases_n; j++) {
             const struct config_alias *alias = &c->models[i].aliases[j];

@@ -41,6 +41,27 @@ void desk_free(struct desk **dp)
     mem_free(d);
 }
 
+/* How connections to an endpoint are made and kept. */
+static struct pool_opts way_to(const struct edition *e, size_t endpoint)
+{
+    const struct config_endpoint *ep = &e->cfg->endpoints[endpoint];
+    const struct config_options *opt = &e->cfg->opt;
+    struct pool_opts o = {.host = ep->host,
+                          .port = ep->port,
+                          .tls = e->tls[endpoint],
+                          .tls_name = ep->server_name,
+                          .connect_us = opt->connect_us,
+                          .idle_us = opt->pool_idle_us,
+                          .age_us = opt->pool_age_us,
+                          .idle_max = (size_t)opt->pool_max};
+
+    if (ep->socket != NULL)
+        ASSERT(addr_of_unix(slice_of(ep->socket), &o.at));
+    if (ep->proxy != NULL)
+        o.proxy = (struct proxy){ep->proxy->host, ep->proxy->port, ep->proxy->authorization};
+    return o;
+}
+
 void desk_open(struct desk *d)
 {
     const struct config *cfg = d->edition->cfg;
@@ -50,13 +71,7 @@ void desk_open(struct desk *d)
     d->users_n = 1;
     d->pools = mem_zalloc((cfg->endpoints_n + 1) * sizeof *d->pools);
     for (size_t i = 0; i < cfg->endpoints_n; i++) {
-        struct pool_opts o = {.host = cfg->endpoints[i].host,
-                              .port = cfg->endpoints[i].port,
-                              .tls = d->edition->tls[i],
-                              .connect_us = cfg->opt.connect_us,
-                              .idle_us = cfg->opt.pool_idle_us,
-                              .age_us = cfg->opt.pool_age_us,
-                              .idle_max = (size_t)cfg->opt.pool_max};
+        struct pool_opts o = way_to(d->edition, i);
 
         pool_init(&d->pools[i], d->w->loop, &o);
     }

@@ -4,45 +4,9 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "gateway/trust.h"
 #include "shared/admission.h"
 #include "shared/limits.h"
-
-static bool make_tls(struct edition *e, const char **why)
-{
-    for (size_t i = 0; i < e->cfg->endpoints_n; i++) {
-        const struct config_endpoint *ep = &e->cfg->endpoints[i];
-
-        if (!ep->tls)
-            continue;
-        for (size_t j = 0; j < i && e->tls[i] == NULL; j++) { /* one CA store for all that use the same */
-            const char *other = e->cfg->endpoints[j].ca_file;
-
-            if (e->tls[j] != NULL && (other == NULL ? ep->ca_file == NULL
-                                                    : ep->ca_file != NULL && strcmp(other, ep->ca_file) == 0))
-                e->tls[i] = e->tls[j];
-        }
-        if (e->tls[i] == NULL)
-            e->tls[i] = tls_config_client(ep->ca_file, why);
-        if (e->tls[i] == NULL)
-            return false;
-    }
-    return true;
-}
-
-static void free_tls(struct edition *e)
-{
-    for (size_t i = 0; i < e->cfg->endpoints_n; i++) {
-        struct tls_config *t = e->tls[i];
-
-        for (size_t j = i; t != NULL && j < e->cfg->endpoints_n; j++) {
-            if (e->tls[j] == t)
-                e->tls[j] = NULL;
-        }
-        if (t != NULL)
-            tls_config_free(&t);
-    }
-    mem_free(e->tls);
-}
 
 struct edition *edition_new(struct config *cfg, const struct edition *before, const char **why)
 {
@@ -55,7 +19,7 @@ struct edition *edition_new(struct config *cfg, const struct edition *before, co
     e->admission = admission_new(cfg);
     e->limits = limits_new(cfg, before != NULL ? before->limits : NULL);
     e->tls = mem_zalloc((cfg->endpoints_n + 1) * sizeof *e->tls);
-    if (!make_tls(e, why))
+    if (trust_make(cfg, e->tls, why) >= 0)
         edition_unref(&e);
     return e;
 }
@@ -73,7 +37,8 @@ void edition_unref(struct edition **ep)
     *ep = NULL;
     if (e == NULL || --e->refs_n > 0)
         return;
-    free_tls(e);
+    trust_free(e->cfg, e->tls);
+    mem_free(e->tls);
     admission_free(&e->admission);
     limits_free(&e->limits);
     stats_fini(&e->stats);

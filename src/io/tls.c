@@ -25,17 +25,19 @@
 #include "base/mem.h"
 #include "io/loop.h"
 #include "io/tls_config.h"
+#include "io/tls_session.h"
+#include "io/tls_words.h"
 
 #define RECORD_BYTES ((size_t)16 * 1024) /* the most a record holds */
 #define HELD_MAX ((size_t)1024 * 1024)
 #define IOV_N 128
-#define WHY_BYTES 160
 #define HOST_BYTES 256
 
 struct tls {
     struct stream stream; /* first member */
     struct stream *lower;
     struct tls_config *config;
+    struct tls_sessions *sessions; /* or NULL */
     SSL *ssl;
     struct slice in;    /* what the lower stream shows now, not yet read */
     struct chunks held; /* what it showed while we were paused */
@@ -43,7 +45,7 @@ struct tls {
     struct afterwards afterwards;
     enum err lower_why; /* how the lower stream ended; ERR_OK: it has not */
     bool failed;
-    char why[WHY_BYTES];
+    char why[TLS_WORDS_BYTES];
 };
 
 /* -- the stream below, as OpenSSL sees it ---------------------------------------------------------------- */
@@ -131,18 +133,12 @@ static void end(struct tls *t, enum err why)
     stream_ended(&t->stream, why);
 }
 
-/* OpenSSL gave up: keeps why, before other calls of it forget. Its reasons are static texts and hold nothing
- * of the traffic. */
+/* OpenSSL gave up: keeps why, before other calls of it forget. */
 static void note_failure(struct tls *t)
 {
-    long verified = SSL_get_verify_result(t->ssl);
-    const char *reason = ERR_reason_error_string(ERR_peek_error());
-
-    if (verified != X509_V_OK)
-        snprintf(t->why, sizeof t->why, "certificate refused: %s", X509_verify_cert_error_string(verified));
-    else
-        snprintf(t->why, sizeof t->why, "%s", reason != NULL ? reason : "unknown TLS failure");
-    ERR_clear_error();
+    if (SSL_get_verify_result(t->ssl) == X509_V_OK)
+        tls_words(t->why);
+    ERR_clear_error(); /* else tls_on_verify has kept why */
     t->failed = true;
 }
 
@@ -173,6 +169,8 @@ static void free_tls(struct afterwards *a)
 {
     struct tls *t = CONTAINER_OF(a, struct tls, afterwards);
 
+    if (!t->failed) /* else OpenSSL spoils the session, as TLS 1.0 wanted it (RFC 5246 7.2.1 does not) */
+        SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(t->ssl);
     chunks_fini(&t->held);
     chunks_fini(&t->stream.pending);
@@ -255,6 +253,7 @@ static void close_stream(struct stream *s, bool graceful)
     struct tls *t = (struct tls *)s;
     bool polite = graceful && t->lower_why == ERR_OK && encrypt(t) == ERR_OK;
 
+    t->sessions = NULL;
     timer_stop(&s->loop->wheel, &t->again);
     list_remove(&s->dirty_node);
     if (polite) {
@@ -455,6 +454,7 @@ struct stream *tls_wrap(struct stream **lower, struct tls_config *c, const char 
     t->config = tls_config_ref(c);
     t->ssl = SSL_new(c->ctx);
     ASSERT(t->ssl != NULL && bio != NULL);
+    SSL_set_app_data(t->ssl, t);
     BIO_set_data(bio, t);
     SSL_set_bio(t->ssl, bio, bio);
     chunks_init(&t->held, HELD_MAX, t->stream.loop->budget);
@@ -471,6 +471,44 @@ struct stream *tls_wrap(struct stream **lower, struct tls_config *c, const char 
     if (t->lower->open) /* no callback may come inside this call */
         timer_set(&t->stream.loop->wheel, &t->again, 0);
     return &t->stream;
+}
+
+int tls_on_verify(int fine, X509_STORE_CTX *x)
+{
+    const SSL *ssl = X509_STORE_CTX_get_ex_data(x, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls *t = SSL_get_app_data(ssl);
+
+    if (!fine)
+        tls_words_of_certificate(x, t->why);
+    return fine;
+}
+
+int tls_on_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct tls *t = SSL_get_app_data(ssl);
+
+    if (t->sessions == NULL || SSL_SESSION_is_resumable(session) != 1)
+        return 0;
+    tls_sessions_put(t->sessions, session, t->stream.loop->now_us);
+    return 1; /* the reference is ours now */
+}
+
+void tls_remember(struct stream *s, struct tls_sessions *m)
+{
+    struct tls *t = (struct tls *)s;
+    SSL_SESSION *session = tls_sessions_take(m, s->loop->now_us);
+
+    ASSERT(s->ops == &TLS_OPS && !s->open);
+    t->sessions = m;
+    if (session == NULL)
+        return;
+    SSL_set_session(t->ssl, session);
+    SSL_SESSION_free(session);
+}
+
+bool tls_is_resumed(const struct stream *s)
+{
+    return s->ops == &TLS_OPS && SSL_session_reused(((const struct tls *)s)->ssl) == 1;
 }
 
 const char *tls_why(const struct stream *s)

@@ -8,11 +8,22 @@
 #include "io/tls_config.h"
 
 #include <openssl/err.h>
+#include <openssl/x509.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
 
 static const unsigned char ALPN[] = "\x08http/1.1";
+
+/* A key with a passphrase is refused: OpenSSL would ask for it on the terminal. */
+static int no_passphrase(char *out, int max, int writing, void *ud)
+{
+    (void)out;
+    (void)max;
+    (void)writing;
+    (void)ud;
+    return -1;
+}
 
 static struct tls_config *make(const SSL_METHOD *method, bool server)
 {
@@ -27,6 +38,7 @@ static struct tls_config *make(const SSL_METHOD *method, bool server)
     SSL_CTX_set_options(c->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(c->ctx, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_default_passwd_cb(c->ctx, no_passphrase);
     return c;
 }
 
@@ -44,7 +56,9 @@ struct tls_config *tls_config_client(const char *ca_file, const char **why)
 
     *why = "";
     ERR_clear_error();
-    SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, tls_on_verify);
+    SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(c->ctx, tls_on_session);
     ASSERT(SSL_CTX_set_alpn_protos(c->ctx, ALPN, sizeof ALPN - 1) == 0);
     if (ca_file != NULL && SSL_CTX_load_verify_file(c->ctx, ca_file) != 1)
         return refuse(c, "the CA file cannot be read or holds no certificate", why);
@@ -52,6 +66,24 @@ struct tls_config *tls_config_client(const char *ca_file, const char **why)
         return refuse(c, "the system's CA store cannot be read", why);
     ERR_clear_error(); /* a default path that does not exist is no failure, but leaves an entry */
     return c;
+}
+
+bool tls_config_identify(struct tls_config *c, const char *cert_file, const char *key_file, const char **why)
+{
+    bool fine = false;
+
+    *why = "";
+    ERR_clear_error();
+    if (SSL_CTX_use_certificate_chain_file(c->ctx, cert_file) != 1)
+        *why = "the client certificate cannot be read or is not in PEM form";
+    else if (SSL_CTX_use_PrivateKey_file(c->ctx, key_file, SSL_FILETYPE_PEM) == 1)
+        fine = true;
+    else if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH)
+        *why = "the client key does not belong to the client certificate";
+    else
+        *why = "the client key cannot be read, is not in PEM form, or has a passphrase";
+    ERR_clear_error();
+    return fine;
 }
 
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in,

@@ -16,6 +16,10 @@ struct tls_config {
 };
 
 struct tls_config *tls_config_ref(struct tls_config *c);
+/* tls.c: told of each step of a certificate's verification. */
+int tls_on_verify(int fine, X509_STORE_CTX *x);
+/* tls.c: a session that the peer of this connection can resume; 1: kept. */
+int tls_on_session(SSL *ssl, SSL_SESSION *session);
 /* tls.c: a new method, for BIOs whose data is the TLS stream. */
 BIO_METHOD *tls_bio_method(void);
 

@@ -2,6 +2,8 @@
 /* Building and running a virtual world. */
 #include "rehearse/world.h"
 
+#include <strings.h>
+
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -12,6 +14,19 @@ static void on_drained(void *ud)
 {
     ((struct world *)ud)->drained = true;
 }
+
+/* The machine's own proxies are no part of a world. */
+static const char *get_but_proxies(void *ud, const char *name)
+{
+    size_t n = strlen(name);
+
+    (void)ud;
+    if (n > 6 && strcasecmp(name + n - 6, "_proxy") == 0)
+        return NULL;
+    return config_env_process.get(config_env_process.ud, name);
+}
+
+static const struct config_env WORLD_ENV = {.get = get_but_proxies};
 
 static bool make_sims(struct world *w, const struct world_opts *o)
 {
@@ -58,7 +73,7 @@ struct world *world_new(const struct world_opts *o, struct config_report *report
     struct config *cfg;
     bool fine;
 
-    if (config_parse(slice_of(o->yaml), "world", &config_env_process, &cfg, report) != ERR_OK)
+    if (config_parse(slice_of(o->yaml), "world", &WORLD_ENV, &cfg, report) != ERR_OK)
         return NULL;
     w = MEM_NEW(struct world);
     w->net = vnet_new(&o->net);

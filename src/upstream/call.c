@@ -128,7 +128,7 @@ static void send_request(struct call *c)
 
     rq.whole_url = pool_sends_urls(c->pool);
     if (rq.whole_url)
-        rq.proxy_authorization = c->pool->opts.proxy->authorization;
+        rq.proxy_authorization = c->pool->opts.proxy.authorization;
     c->last_byte_us = c->pool->loop->now_us;
     c->piece = c->offset = 0;
     if (rq.body_bytes <= SEND_STEP) {

@@ -112,7 +112,7 @@ static void finish(struct connect *c, enum err e)
 /* The words for the log; they name the proxy, never its credential. */
 static void note_proxy(const struct connect *c, const char *what)
 {
-    const struct proxy *p = c->pool->opts.proxy;
+    const struct proxy *p = &c->pool->opts.proxy;
 
     snprintf(c->pool->why, sizeof c->pool->why, "The proxy %s:%u %s.", p->host, (unsigned)p->port, what);
 }
@@ -120,7 +120,7 @@ static void note_proxy(const struct connect *c, const char *what)
 /* What a failure of the way to the dialled host is called: behind a proxy it is the proxy's. */
 static enum err blame(const struct connect *c, enum err e)
 {
-    if (c->pool->opts.proxy == NULL || c->state == HANDSHAKE || e == ERR_PROXY)
+    if (c->pool->opts.proxy.host == NULL || c->state == HANDSHAKE || e == ERR_PROXY)
         return e;
     if (e == ERR_DNS)
         note_proxy(c, "has a name that cannot be resolved");
@@ -175,6 +175,7 @@ static void shake_hands(struct connect *c)
     }
     c->state = HANDSHAKE;
     c->stream = tls_wrap(&c->stream, o->tls, o->tls_name != NULL ? o->tls_name : o->host);
+    tls_remember(c->stream, c->pool->sessions);
     stream_set_cb(c->stream, &HANDSHAKE_CB, c);
 }
 
@@ -204,7 +205,7 @@ static void on_tunnel(void *ud, enum err e, int status)
 static void ask_for_tunnel(struct connect *c)
 {
     c->state = TUNNEL;
-    tunnel_start(&c->tunnel, c->stream, c->pool->opts.proxy, slice_of(c->pool->tunnel_to), on_tunnel, c);
+    tunnel_start(&c->tunnel, c->stream, &c->pool->opts.proxy, slice_of(c->pool->tunnel_to), on_tunnel, c);
 }
 
 /* -- TCP ------------------------------------------------------------------------------------------------- */

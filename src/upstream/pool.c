@@ -64,10 +64,12 @@ static void choose_way(struct pool *p)
     const struct pool_opts *o = &p->opts;
     bool is_ip6 = strchr(o->host, ':') != NULL;
 
-    p->host = (struct dial_host){.name = o->host, .port = o->port, .at = o->at};
-    if (o->proxy == NULL)
+    p->host = (struct dial_host){.name = o->host, .port = o->port};
+    if (o->at.n > 0)
+        p->host.at = &o->at;
+    if (o->proxy.host == NULL)
         return;
-    p->host = (struct dial_host){.name = o->proxy->host, .port = o->proxy->port};
+    p->host = (struct dial_host){.name = o->proxy.host, .port = o->proxy.port};
     if (o->tls != NULL)
         snprintf(p->tunnel_to, sizeof p->tunnel_to, "%s%s%s:%u", is_ip6 ? "[" : "", o->host,
                  is_ip6 ? "]" : "", (unsigned)o->port);
@@ -82,6 +84,8 @@ void pool_init(struct pool *p, struct loop *loop, const struct pool_opts *opts)
     timer_init(&p->reopen, connect_on_reopen);
     gate_init(&p->gate);
     choose_way(p);
+    if (opts->tls != NULL)
+        p->sessions = tls_sessions_new();
 }
 
 void pool_fini(struct pool *p)
@@ -90,6 +94,7 @@ void pool_fini(struct pool *p)
         drop(resting_of(p->idle.next));
     timer_stop(&p->loop->wheel, &p->sweep);
     timer_stop(&p->loop->wheel, &p->reopen);
+    tls_sessions_free(&p->sessions);
     ASSERT(list_empty(&p->waiting) && p->gate.busy_n == 0);
 }
 
@@ -119,7 +124,7 @@ struct stream *pool_take(struct pool *p, int64_t *born_us)
 
 bool pool_sends_urls(const struct pool *p)
 {
-    return p->opts.proxy != NULL && p->opts.tls == NULL;
+    return p->opts.proxy.host != NULL && p->opts.tls == NULL;
 }
 
 uint64_t pool_take_connects(struct pool *p)

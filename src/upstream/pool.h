@@ -12,14 +12,14 @@
 struct pool_opts {
     const char *host; /* the endpoint's: a name or an address without brackets */
     uint16_t port;
-    const struct addr *at;     /* where it is instead (a Unix socket); NULL: at host and port */
-    struct tls_config *tls;    /* NULL: plain; shared by the workers, outlives the pool */
-    const char *tls_name;      /* name for SNI and verification; NULL: host */
-    const struct proxy *proxy; /* reached through it: by CONNECT with TLS, else with whole URLs; NULL: none */
-    int64_t connect_us;        /* longest time for gate, name, TCP, tunnel and TLS together */
-    int64_t idle_us;           /* longest rest between two calls */
-    int64_t age_us;            /* longest life before the last call; 0: no bound */
-    size_t idle_max;           /* most connections at rest */
+    struct addr at;         /* where it is instead (a Unix socket); n 0: at host and port */
+    struct tls_config *tls; /* NULL: plain; shared by the workers, outlives the pool */
+    const char *tls_name;   /* name for SNI and verification; NULL: host */
+    struct proxy proxy; /* reached through it: by CONNECT with TLS, else with whole URLs; host NULL: none */
+    int64_t connect_us; /* longest time for gate, name, TCP, tunnel and TLS together */
+    int64_t idle_us;    /* longest rest between two calls */
+    int64_t age_us;     /* longest life before the last call; 0: no bound */
+    size_t idle_max;    /* most connections at rest */
 };
 
 #define POOL_TARGET_BYTES 264 /* "host:65535", with brackets */
@@ -35,9 +35,10 @@ struct pool {
     struct dial_host host;             /* the endpoint's, or the proxy's */
     char tunnel_to[POOL_TARGET_BYTES]; /* what CONNECT asks for; "": no tunnel */
     struct gate gate;
-    struct list waiting;   /* connects that the gate holds back */
-    struct timer reopen;   /* asks the gate again */
-    enum err last_failure; /* of a connect */
+    struct list waiting;           /* connects that the gate holds back */
+    struct timer reopen;           /* asks the gate again */
+    enum err last_failure;         /* of a connect */
+    struct tls_sessions *sessions; /* NULL: no TLS */
 };
 
 void pool_init(struct pool *p, struct loop *loop, const struct pool_opts *opts);

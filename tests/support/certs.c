@@ -57,12 +57,12 @@ static struct identity make(const char *name, const struct identity *issuer, lon
     add_extension(id.cert, by->cert, NID_subject_key_identifier, "hash");
     if (issuer == NULL) {
         add_extension(id.cert, by->cert, NID_basic_constraints, "critical,CA:TRUE");
-        add_extension(id.cert, by->cert, NID_key_usage, "critical,keyCertSign,cRLSign");
+        add_extension(id.cert, by->cert, NID_key_usage, "critical,digitalSignature,keyCertSign,cRLSign");
     } else {
-        add_extension(id.cert, by->cert, NID_ext_key_usage, "serverAuth");
-        add_extension(id.cert, by->cert, NID_subject_alt_name,
-                      "DNS:localhost,DNS:*.wild.test,IP:127.0.0.1,IP:::1");
+        add_extension(id.cert, by->cert, NID_ext_key_usage, "serverAuth,clientAuth");
     }
+    add_extension(id.cert, by->cert, NID_subject_alt_name,
+                  "DNS:localhost,DNS:*.wild.test,IP:127.0.0.1,IP:::1");
     must(X509_sign(id.cert, by->key, EVP_sha256()) > 0, "signature");
     return id;
 }
@@ -110,14 +110,15 @@ void certs_make(struct certs *c)
     make_leaf(c, &ca, "good", (long[]){-DAY_S, DAY_S}, (char *[]){c->good, c->good_key});
     make_leaf(c, &ca, "expired", (long[]){-9 * DAY_S, -DAY_S}, (char *[]){c->expired, c->expired_key});
     make_leaf(c, &ca, "early", (long[]){DAY_S, 9 * DAY_S}, (char *[]){c->early, c->early_key});
+    make_leaf(c, NULL, "alone", (long[]){-DAY_S, DAY_S}, (char *[]){c->alone, c->alone_key});
     forget(&ca);
     forget(&other);
 }
 
 void certs_remove(struct certs *c)
 {
-    const char *files[] = {c->ca,      c->other_ca,    c->good,  c->good_key,
-                           c->expired, c->expired_key, c->early, c->early_key};
+    const char *files[] = {c->ca,          c->other_ca, c->good,      c->good_key, c->expired,
+                           c->expired_key, c->early,    c->early_key, c->alone,    c->alone_key};
 
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         unlink(files[i]);

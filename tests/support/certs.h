@@ -11,6 +11,7 @@ struct certs {
     char good[96], good_key[96];       /* signed by ca */
     char expired[96], expired_key[96]; /* signed by ca, its time is over */
     char early[96], early_key[96];     /* signed by ca, its time has not come */
+    char alone[96], alone_key[96];     /* signed by itself */
 };
 
 /* Aborts the program when something cannot be made. */

@@ -19,7 +19,6 @@ __attribute__((destructor)) static void remove_certs(void)
 /* The scene's endpoint plays the proxy at 10.0.0.1:80; the endpoint behind it is called localhost:8443. */
 struct behind {
     struct scene sc;
-    struct proxy proxy;
     struct tls_config *client, *server;
     struct tried t;
 };
@@ -61,10 +60,9 @@ static void begin(struct behind *b, const char *host, bool tls)
 
     memset(b, 0, sizeof *b);
     now = b;
-    b->proxy = (struct proxy){"endpoint.test", 80, SLICE("Basic dXNlcjpwYXNz")};
     o.host = host;
     o.port = 8443;
-    o.proxy = &b->proxy;
+    o.proxy = (struct proxy){"endpoint.test", 80, SLICE("Basic dXNlcjpwYXNz")};
     if (tls) {
         b->client = o.tls = tls_config_client(certs.ca, &why);
         b->server = tls_config_server(certs.good, certs.good_key, &why);
@@ -228,7 +226,7 @@ TEST(without_a_credential_none_is_sent)
     struct behind b;
 
     begin(&b, "localhost", true);
-    b.proxy.authorization = SLICE_NONE;
+    b.sc.pool.opts.proxy.authorization = SLICE_NONE;
     tried_run(&b.t, &b.sc);
     CHECK_INT(b.t.status, 200);
     CHECK(strstr(asked, "uthorization") == NULL);
