@@ -17,7 +17,6 @@
 #include "io/tls.h"
 
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <sys/uio.h>
 
@@ -31,7 +30,6 @@
 #define RECORD_BYTES ((size_t)16 * 1024) /* the most a record holds */
 #define HELD_MAX ((size_t)1024 * 1024)
 #define IOV_N 128
-#define HOST_BYTES 256
 
 struct tls {
     struct stream stream; /* first member */
@@ -416,31 +414,6 @@ static const struct stream_cb LOWER_CB = {on_lower_open, on_lower_data, on_lower
 
 static const struct stream_ops TLS_OPS = {flush, pause_stream, close_stream};
 
-/* SNI and what the certificate must say. A host that cannot be a name fails the verification later. */
-static void expect_host(SSL *ssl, const char *host)
-{
-    X509_VERIFY_PARAM *p = SSL_get0_param(ssl);
-    struct slice h = slice_of(host);
-    char name[HOST_BYTES] = "";
-    struct addr ip;
-
-    if (h.n > 2 && h.p[0] == '[' && h.p[h.n - 1] == ']')
-        h = (struct slice){h.p + 1, h.n - 2};
-    if (h.n > 1 && h.p[h.n - 1] == '.')
-        h.n--; /* "api.example." is written without the dot in certificates and SNI */
-    if (h.n > 0 && h.n < sizeof name)
-        memcpy(name, h.p, h.n);
-    if (addr_of_ip(slice_of(name), 0, &ip)) {
-        ASSERT(X509_VERIFY_PARAM_set1_ip_asc(p, name) == 1);
-        return;
-    }
-    X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    if (name[0] == '\0' || SSL_set1_host(ssl, name) != 1)
-        ASSERT(SSL_set1_host(ssl, "invalid.invalid") == 1);
-    else
-        SSL_set_tlsext_host_name(ssl, name);
-}
-
 struct stream *tls_wrap(struct stream **lower, struct tls_config *c, const char *host)
 {
     struct tls *t = MEM_NEW(struct tls);
@@ -461,7 +434,7 @@ struct stream *tls_wrap(struct stream **lower, struct tls_config *c, const char 
     timer_init(&t->again, on_again);
     stream_set_cb(t->lower, &LOWER_CB, t);
     if (host != NULL) {
-        expect_host(t->ssl, host);
+        tls_expect_host(t->ssl, host);
         SSL_set_connect_state(t->ssl);
     } else {
         SSL_set_accept_state(t->ssl);

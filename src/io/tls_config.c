@@ -8,10 +8,13 @@
 #include "io/tls_config.h"
 
 #include <openssl/err.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "io/addr.h"
+
+#define HOST_BYTES 256
 
 static const unsigned char ALPN[] = "\x08http/1.1";
 
@@ -111,6 +114,30 @@ struct tls_config *tls_config_server(const char *cert_file, const char *key_file
     if (SSL_CTX_use_PrivateKey_file(c->ctx, key_file, SSL_FILETYPE_PEM) != 1)
         return refuse(c, "the key file cannot be read or does not belong to the certificate", why);
     return c;
+}
+
+void tls_expect_host(SSL *ssl, const char *host)
+{
+    X509_VERIFY_PARAM *p = SSL_get0_param(ssl);
+    struct slice h = slice_of(host);
+    char name[HOST_BYTES] = "";
+    struct addr ip;
+
+    if (h.n > 2 && h.p[0] == '[' && h.p[h.n - 1] == ']')
+        h = (struct slice){h.p + 1, h.n - 2};
+    if (h.n > 1 && h.p[h.n - 1] == '.')
+        h.n--; /* "api.example." is written without the dot in certificates and SNI */
+    if (h.n > 0 && h.n < sizeof name)
+        memcpy(name, h.p, h.n);
+    if (addr_of_ip(slice_of(name), 0, &ip)) {
+        ASSERT(X509_VERIFY_PARAM_set1_ip_asc(p, name) == 1);
+        return;
+    }
+    X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if (name[0] == '\0' || SSL_set1_host(ssl, name) != 1)
+        ASSERT(SSL_set1_host(ssl, "invalid.invalid") == 1);
+    else
+        SSL_set_tlsext_host_name(ssl, name);
 }
 
 struct tls_config *tls_config_ref(struct tls_config *c)

@@ -16,6 +16,8 @@ struct tls_config {
 };
 
 struct tls_config *tls_config_ref(struct tls_config *c);
+/* SNI, and what the certificate must say. A host that cannot be a name fails the verification later. */
+void tls_expect_host(SSL *ssl, const char *host);
 /* tls.c: told of each step of a certificate's verification. */
 int tls_on_verify(int fine, X509_STORE_CTX *x);
 /* tls.c: a session that the peer of this connection can resume; 1: kept. */

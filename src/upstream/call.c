@@ -10,6 +10,8 @@
  * if the kernel took the last one whole, else when the connection has drained. */
 #include "upstream/call.h"
 
+#include <stdio.h>
+
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -191,6 +193,8 @@ static void on_close(void *ud, enum err why)
         c->connect = connect_start(c->pool, c->opts.hurry, on_connected, c);
         return;
     }
+    if (why == ERR_TLS) /* TLS 1.3 tells of a missing client certificate only now */
+        snprintf(c->pool->why, sizeof c->pool->why, "%s", tls_why(c->stream));
     e = why == ERR_EOF ? client_eof(c->client) : why;
     if (c->over)
         return;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Certificate authorities and servers' certificates, made on the spot with openssl's command line."""
 import ssl
+import types
 
 from .process import run
 
@@ -20,15 +21,20 @@ class Authority:
         status, _, complaint = run('openssl', *arguments, cwd=self.folder)
         assert status == 0, complaint
 
-    def server(self, names='IP:127.0.0.1,DNS:localhost', days=2):
-        """A server's TLS side with a certificate for these names; with days=-1 one that is over."""
+    def identity(self, name, extensions='basicConstraints=CA:FALSE', days=2):
+        """A key and the certificate for it: files `key` and `cert`."""
         self.made_n += 1
-        at = self.folder / f'{self.name}-server{self.made_n}'
+        at = self.folder / f'{self.name}-{self.made_n}'
         request, key, cert, more = (at.with_suffix(s) for s in ('.csr', '.key', '.pem', '.ext'))
-        more.write_text(f'subjectAltName={names}\nbasicConstraints=CA:FALSE\n')
-        self.openssl('req', '-new', *KEY, '-keyout', key, '-out', request, '-subj', '/CN=server')
+        more.write_text(extensions + '\n')
+        self.openssl('req', '-new', *KEY, '-keyout', key, '-out', request, '-subj', f'/CN={name}')
         self.openssl('x509', '-req', '-in', request, '-CA', self.file, '-CAkey', self.key, '-CAcreateserial',
                      '-days', str(days), '-extfile', more, '-out', cert)
+        return types.SimpleNamespace(key=key, cert=cert)
+
+    def server(self, names='IP:127.0.0.1,DNS:localhost', days=2):
+        """A server's TLS side with a certificate for these names; with days=-1 one that is over."""
+        mine = self.identity('server', f'subjectAltName={names}\nbasicConstraints=CA:FALSE', days)
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(cert, key)
+        tls.load_cert_chain(mine.cert, mine.key)
         return tls
