@@ -11,41 +11,30 @@
 
 enum class { SIGN, SMALL, CAPITAL, DIGIT, BLANK, LINE, WIDE };
 
-#define S SIGN
-#define L SMALL
-#define C CAPITAL
-#define D DIGIT
-#define B BLANK
-#define N LINE
-static const unsigned char ascii[128] = {
-    S, S, S, S, S, S, S, S, S, B, N, S, S, N, S, S,
-    S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, /* control */
-    B, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S,
-    D, D, D, D, D, D, D, D, D, D, S, S, S, S, S, S, /* 0x20 */
-    S, C, C, C, C, C, C, C, C, C, C, C, C, C, C, C,
-    C, C, C, C, C, C, C, C, C, C, C, S, S, S, S, S, /* 0x40 */
-    S, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,
-    L, L, L, L, L, L, L, L, L, L, L, S, S, S, S, S, /* 0x60 */
-};
-#undef S
-#undef L
-#undef C
-#undef D
-#undef B
-#undef N
+/* By byte; what is not named is a sign. */
+#define CLASSES                                                                                  \
+    ['A' ... 'Z'] = CAPITAL, ['a' ... 'z'] = SMALL,                                              \
+             ['0' ... '9'] = DIGIT, [' '] = BLANK, ['\t'] = BLANK, ['\n'] = LINE, ['\r'] = LINE, \
+             [0x80 ... 0xff] = WIDE
+static const unsigned char plain[256] = {CLASSES};
+static const unsigned char escaped[256] = {CLASSES, ['\\'] = WIDE}; /* it begins an escape */
+#undef CLASSES
 
 /* Scripts by their ranges in Unicode; what stands in none of them is a symbol. */
 static const struct {
     uint32_t first, last;
     enum token_kind kind;
 } scripts[] = {
-    {0x00c0, 0x024f, TOKEN_ACCENTS},    {0x0370, 0x1fff, TOKEN_LETTERS}, {0x2000, 0x206f, TOKEN_WIDE_SIGNS},
-    {0x3000, 0x303f, TOKEN_WIDE_SIGNS}, {0x3040, 0x30ff, TOKEN_KANA},    {0x3400, 0x4dbf, TOKEN_SYMBOLS},
-    {0x4e00, 0x9fff, TOKEN_HAN},        {0xac00, 0xd7af, TOKEN_HANGUL},  {0xff00, 0xffef, TOKEN_WIDE_SIGNS},
+    {0x00c0, 0x024f, TOKEN_ACCENTS},    {0x0370, 0x1fff, TOKEN_LETTERS},
+    {0x2000, 0x206f, TOKEN_WIDE_SIGNS}, {0x3000, 0x303f, TOKEN_WIDE_SIGNS},
+    {0x3040, 0x30ff, TOKEN_KANA},       {0x3400, 0x4dbf, TOKEN_SYMBOLS},
+    {0xac00, 0xd7af, TOKEN_HANGUL},     {0xff00, 0xffef, TOKEN_WIDE_SIGNS},
 };
 
 static enum token_kind kind_of(uint32_t c)
 {
+    if (c >= 0x4e00 && c <= 0x9fff)
+        return TOKEN_HAN;
     for (size_t i = 0; i < COUNT_OF(scripts) && c >= scripts[i].first; i++) {
         if (c <= scripts[i].last)
             return scripts[i].kind;
@@ -58,9 +47,9 @@ static enum token_kind kind_of(uint32_t c)
 struct text {
     const unsigned char *p;
     size_t n, at;
-    bool escapes;    /* a backslash begins one */
-    enum class last; /* of the piece before: an escape in the middle of a run does not end it */
-    size_t last_n;   /* characters of its run so far */
+    const unsigned char *classes; /* by byte */
+    enum class last;              /* of the piece before: an escape in the middle of a run does not end it */
+    size_t last_n;                /* characters of its run so far */
 };
 
 /* Moves over one character outside ASCII; broken ones are a byte long and count as symbols. */
@@ -116,22 +105,15 @@ static uint32_t next_escape(struct text *t)
 
 /* -- pieces ---------------------------------------------------------------------------------------------- */
 
-static enum class class_at(const struct text *t) {
-    unsigned char c = t->p[t->at];
-
-    if (c >= 0x80 || (c == '\\' && t->escapes)) return WIDE;
-    return (enum class)ascii[c];
-}
-
 /* Length of the run of a class from here on, which it moves over. */
 static size_t run(struct text *t, enum class c)
 {
-    size_t from = t->at;
+    const unsigned char *classes = t->classes, *from = t->p + t->at, *p = from, *end = t->p + t->n;
 
-    while (t->at < t->n && t->p[t->at] < 0x80 && ascii[t->p[t->at]] == c &&
-           !(t->p[t->at] == '\\' && t->escapes))
-        t->at++;
-    return t->at - from;
+    while (p < end && classes[*p] == c)
+        p++;
+    t->at += (size_t)(p - from);
+    return (size_t)(p - from);
 }
 
 static void add_word(struct text *t, struct tokens *to)
@@ -185,7 +167,7 @@ static void add_wide(struct text *t, struct tokens *to)
         t->last = WIDE;
         return;
     }
-    switch ((enum class)ascii[c]) {
+    switch ((enum class)plain[c]) {
     case LINE:
         add_lines(t, to, 1);
         return;
@@ -206,12 +188,12 @@ static void add_wide(struct text *t, struct tokens *to)
     t->last = WIDE;
 }
 
-static void scan(struct tokens *to, struct slice s, bool escapes)
+static void scan(struct tokens *to, struct slice s, const unsigned char *classes)
 {
-    struct text t = {(const unsigned char *)s.p, s.n, 0, escapes, WIDE, 0};
+    struct text t = {(const unsigned char *)s.p, s.n, 0, classes, WIDE, 0};
 
     while (t.at < t.n) {
-        enum class c = class_at(&t);
+        enum class c = (enum class)t.classes[t.p[t.at]];
 
         if (c == SIGN)
             add_signs(&t, to, run(&t, SIGN));
@@ -232,12 +214,12 @@ static void scan(struct tokens *to, struct slice s, bool escapes)
 
 void tokens_text(struct tokens *t, struct slice text)
 {
-    scan(t, text, false);
+    scan(t, text, plain);
 }
 
 void tokens_json(struct tokens *t, struct slice raw)
 {
-    scan(t, raw, true);
+    scan(t, raw, escaped);
 }
 
 int64_t tokens_sum(const struct tokens *t)
