@@ -10,8 +10,8 @@ out. Other languages come from the message catalogues of this machine's programs
 
 Texts are cut into pieces of about 2 KB. Each cell says by how much the sum over a text's pieces is off, and
 how far nine of ten pieces are off at most: as estimated, and as corrected by what the earlier pieces have
-taught. --fit finds the weights on every other piece and prints tokens.def; what is shown as estimated is always
-of the pieces that no fit has seen.
+taught. --fit finds the weights on every other piece and prints tokens.def; what is shown as estimated is
+always of the pieces that no fit has seen.
 """
 import csv
 import gettext

@@ -159,6 +159,8 @@ static int64_t estimate_tokens(struct exchange *ex, struct quota *q, struct limi
     estimate_request(buf_slice(&ex->body), &e);
     q->estimated = e.prompt;
     q->prompt = limits_prompt(limits(ex), who.model, e.prompt);
+    if (ex->request.surface->id == SURFACE_EMBEDDINGS)
+        return q->prompt;
     if (e.answer_max >= 0)
         return q->prompt + e.answer_max * e.choices;
     tokens = q->prompt + limits_answer(limits(ex), who.model) * e.choices;

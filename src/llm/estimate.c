@@ -11,14 +11,14 @@
 #define CHOICES_MAX 1024
 
 /* What a member of the body means for the estimate. */
-enum meaning { TEXT, SCHEMA, ANSWER, CHOICES };
+enum meaning { TEXT, SCHEMA, PROMPT, ANSWER, CHOICES };
 
 static const struct {
     const char *name;
     enum meaning meaning;
 } members[] = {
     {"messages", TEXT},
-    {"prompt", TEXT},
+    {"prompt", PROMPT},
     {"input", TEXT},
     {"system", TEXT},
     {"instructions", TEXT},
@@ -33,10 +33,12 @@ static const struct {
     {"best_of", CHOICES},
 };
 
+/* Where in the JSON text of a request the walk is, and what it has found. */
 struct walk {
     struct tokens tokens;
     int64_t more;               /* tokens that are no pieces of text */
     size_t looked_at, left_out; /* bytes of text */
+    int64_t texts_n, lists_n;   /* strings and arrays of the member at hand */
     bool schema;
     struct slice key; /* of the value that comes next; empty inside arrays of values */
 };
@@ -107,6 +109,7 @@ static size_t walk_string(struct walk *w, struct slice t, size_t i)
     while (next < t.n && is_space(t.p[next]))
         next++;
     if (next >= t.n || t.p[next] != ':') {
+        w->texts_n++;
         on_string(w, raw);
         return next;
     }
@@ -134,6 +137,7 @@ static void walk_value(struct walk *w, struct slice t)
             continue;
         }
         i++;
+        w->lists_n += c == '[';
         if (ends_word(c) || c == '{' || c == '[')
             continue;
         w->more++;
@@ -155,16 +159,22 @@ static int64_t number(struct slice t)
     return v > NUMBER_MAX ? NUMBER_MAX : v;
 }
 
-static void on_member(struct walk *w, const struct member *m, enum meaning meaning, struct estimate *out)
+static void on_member(struct walk *w, const struct member *m, enum meaning meaning, struct estimate *out,
+                      int64_t *questions)
 {
     int64_t n;
 
     switch (meaning) {
     case TEXT:
     case SCHEMA:
+    case PROMPT:
         w->schema = meaning == SCHEMA;
         w->key = SLICE_NONE;
+        w->texts_n = w->lists_n = 0;
         walk_value(w, m->value);
+        if (meaning ==
+            PROMPT) /* several texts, or several lists of tokens in a list, are so many questions */
+            *questions = w->texts_n > 0 ? w->texts_n : w->lists_n > 1 ? w->lists_n - 1 : 1;
         return;
     case ANSWER:
         n = number(m->value);
@@ -182,17 +192,19 @@ void estimate_request(struct slice body, struct estimate *out)
     struct walk w = {.more = MESSAGE_TOKENS};
     struct members walk;
     struct member m;
+    int64_t questions = 1;
 
     *out = (struct estimate){.answer_max = -1, .choices = 1};
     members_init(&walk, body);
     while (members_next(&walk, &m)) {
         for (size_t i = 0; i < COUNT_OF(members); i++) {
             if (member_is(&m, slice_of(members[i].name)))
-                on_member(&w, &m, members[i].meaning, out);
+                on_member(&w, &m, members[i].meaning, out, &questions);
         }
     }
     out->prompt = tokens_sum(&w.tokens);
     if (w.left_out > 0)
         out->prompt += (int64_t)((double)out->prompt / (double)w.looked_at * (double)w.left_out);
     out->prompt += w.more;
+    out->choices *= questions;
 }

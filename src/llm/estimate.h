@@ -20,7 +20,7 @@
 struct estimate {
     int64_t prompt;
     int64_t answer_max; /* tokens that each choice may have, as the client asked; -1: it did not say */
-    int64_t choices;    /* at least 1 */
+    int64_t choices;    /* answers that will come: at least 1 */
 };
 
 /* `body` must be a valid JSON object. */

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Limits of keys and models in the real program: exactly N pass, on one and on all workers, and the official SDK
-understands what it is told."""
+"""Limits of keys and models in the real program: exactly N pass, on one and on all workers, and the official
+SDK understands what it is told."""
 import concurrent.futures
 import re
 
@@ -17,14 +17,16 @@ def limited(url, limits, **more):
     return {'keys': [{'name': 'limited', 'key': 'sk-limited', 'limits': limits},
                      {'name': 'free', 'key': 'sk-free'}],
             'endpoints': [config.endpoint('up', url)],
-            'models': [{'name': name, 'tiers': [[{'endpoint': 'up'}]]} for name in ('small', 'large')], **more}
+            'models': [{'name': name, 'tiers': [[{'endpoint': 'up'}]]} for name in ('small', 'large')],
+            **more}
 
 
 def ask_many(gw, n, model='small', **more):
-    """n requests, each on a connection of its own, many at a time; the answers."""
+    """n requests, each on a connection of its own, many at a time; the answers. Several models take turns."""
+    models = [model] if isinstance(model, str) else model
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        return list(pool.map(lambda i: gw.chat(model if isinstance(model, str) else model[i % len(model)],
-                                               headers=KEY, **more), range(n)))
+        return list(pool.map(lambda i: gw.chat(models[i % len(models)], headers=KEY, **more),
+                             range(n)))
 
 
 def statuses(answers):
@@ -42,7 +44,7 @@ def test_exactly_n_of_many_pass(gateway, origin, workers):
     assert len(up.requests) == 40
     scraped = http.ask(gw.admin, path='/metrics').body.decode()
     assert 'tidegate_limit_refusals_total{scope="key",limit="rph"} 80\n' in scraped
-    assert gw.chat('small', headers={'Authorization': 'Bearer sk-free'}).status == 200, 'others are not touched'
+    assert gw.chat('small', headers={'Authorization': 'Bearer sk-free'}).status == 200, 'others are free'
 
 
 @WORKERS
@@ -103,7 +105,8 @@ def test_more_tokens_than_ever_fit(gateway, origin):
 
 def sdk(gw, **more):
     openai = pytest.importorskip('openai', reason='the SDK of tests/requirements.txt is not installed')
-    return openai, openai.OpenAI(base_url=gw.v1, api_key='sk-limited', **{'max_retries': 0, 'timeout': 45, **more})
+    return openai, openai.OpenAI(base_url=gw.v1, api_key='sk-limited',
+                                 **{'max_retries': 0, 'timeout': 45, **more})
 
 
 def test_the_sdk_sees_the_headers_and_raises_its_rate_limit_error(gateway, origin):

@@ -103,6 +103,10 @@ TEST(the_answers_bound_is_read_under_each_of_its_names)
     CHECK_INT(of("{\"n\":0}").choices, 1);
     CHECK_INT(of("{\"n\":1,\"best_of\":4}").choices, 4);
     CHECK_INT(of("{\"n\":99999999}").choices, 1024);
+    CHECK_INT(of("{\"prompt\":\"a\"}").choices, 1);
+    CHECK_INT(of("{\"prompt\":[\"a\",\"b\"],\"n\":3}").choices, 6); /* each of them is answered */
+    CHECK_INT(of("{\"n\":3,\"prompt\":[1,2,3]}").choices, 3);
+    CHECK_INT(of("{\"prompt\":[[1,2],[3]]}").choices, 2);
 }
 
 TEST(quotes_and_backslashes_end_no_text_early)
