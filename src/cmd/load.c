@@ -242,6 +242,7 @@ static bool make_opts(struct load_command *c, struct load_opts *o)
         .gap_us = c->gap_us,
         .total_us = c->total_us,
         .sdk = c->sdk,
+        .own_limits = c->own_limits,
         .seed = c->source.seed,
         .on_done = on_done,
     };

@@ -30,7 +30,7 @@ struct load_command {
     const char *ca_file;
     uint64_t connections;
     int64_t connect_us, first_us, gap_us, total_us; /* first_us 0: as total_us */
-    bool sdk;
+    bool sdk, own_limits;
     double need;
     const char *json; /* path, "-" or NULL */
     bool quiet, dry_run, help, seeded;

@@ -257,6 +257,12 @@ static bool take_retry(struct load_command *c, struct slice v)
     return c->sdk || slice_eq(v, SLICE("none"));
 }
 
+static bool take_over_limit(struct load_command *c, struct slice v)
+{
+    c->own_limits = slice_eq(v, SLICE("refused"));
+    return c->own_limits || slice_eq(v, SLICE("failed"));
+}
+
 static bool take_need(struct load_command *c, struct slice v)
 {
     return take_share(v, &c->need);
@@ -318,6 +324,9 @@ const struct load_option LOAD_OPTIONS[] = {
      "the API key is in this variable; may be given for each class"},
     {"--header", "NAME:VALUE", take_header, "one more header; may be repeated"},
     {"--retry", "KIND", take_retry, "sdk: twice, as the official SDKs; none (none)"},
+    {"--over-limit", "KIND", take_over_limit,
+     "refused: 429 rate_limit_exceeded is the key's own limit and no part of\nthe answered rate; failed "
+     "(failed)"},
     {"--connections", "N", take_connections, "most requests under way; later ones wait (1000)"},
     {"--connect-timeout", "TIME", take_connect_timeout, "to connect (5s)"},
     {"--first-timeout", "TIME", take_first_timeout, "to the first token of a stream (as --timeout)"},

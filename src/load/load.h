@@ -39,6 +39,7 @@ struct load_opts {
     int64_t gap_us;            /* between two tokens */
     int64_t total_us;          /* from the intended time to the end */
     bool sdk;                  /* retry as the official SDKs do */
+    bool own_limits;           /* 429 rate_limit_exceeded is the key's own limit: refused, not failed */
     uint64_t seed;             /* of the backoff's jitter */
     void (*on_done)(void *ud); /* once: every request has ended */
     void *ud;

@@ -233,6 +233,13 @@ static void back_off(struct shot *s, int64_t wait_us)
     load_look(l);
 }
 
+/* A request past its key's limits is no part of the answered rate. */
+static bool is_over_own_limit(const struct shot *s)
+{
+    return s->load->opts.own_limits && s->judge.status == 429 &&
+           strcmp(s->judge.code, "rate_limit_exceeded") == 0;
+}
+
 static void on_end(void *ud, enum err why, enum call_step step)
 {
     struct shot *s = ud;
@@ -246,7 +253,7 @@ static void on_end(void *ud, enum err why, enum call_step step)
     if (wait_us >= 0)
         back_off(s, wait_us);
     else
-        finish(s, e, s->judge.code);
+        finish(s, is_over_own_limit(s) ? END_REFUSED : e, s->judge.code);
 }
 
 static const struct call_cb CALL_CB = {on_head, on_body, on_end};
