@@ -172,6 +172,23 @@ TEST(times_count_from_when_a_request_was_meant_to_be_sent)
     check_slow(1, false);
 }
 
+/* Thirds of a second lie between two ticks of the timer; nobody is late for that. */
+TEST(intended_times_lie_on_the_timers_ticks)
+{
+    struct range r;
+
+    range_init(&r, NULL);
+    r.sc.at.reply = ANSWER;
+    r.so.rate = 3;
+    r.so.limit = 30;
+    range_run(&r, 60 * SECOND);
+    CHECK_INT(range_all(&r)->ended_n[END_FULL], 30);
+    CHECK_INT(range_all(&r)->late.max_us, 0);
+    CHECK_INT(range_all(&r)->total.max_us, 0);
+    CHECK_INT(r.done_us, r.began_us + 9667 * MS);
+    range_fini(&r);
+}
+
 TEST(gaps_are_those_between_tokens)
 {
     struct sim_opts so;
