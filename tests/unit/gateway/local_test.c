@@ -125,6 +125,59 @@ TEST(head_is_get_without_the_body)
     story_end(&w);
 }
 
+TEST(one_model_is_found_by_its_name_encoded_or_not)
+{
+    static const struct {
+        const char *path, *key, *says;
+        int status;
+    } ROWS[] = {
+        {"/v1/models/small", "key-for-tests", "{\"id\":\"small\",\"object\":\"model\",\"created\":", 200},
+        {"/models/small/", "key-for-tests", "{\"id\":\"small\",", 200},
+        {"/v1/models/tiny", "key-for-one-model", "{\"id\":\"tiny\",", 200}, /* an alias */
+        {"/v1/models/odd%22one%22", "key-for-tests", "{\"id\":\"odd\\\"one\\\"\",", 200},
+        {"/v1/models/org/name:7b", "key-for-tests", "{\"id\":\"org/name:7b\",", 200}, /* through "*" */
+        {"/v1/models/org%2Fname%3A7b?x=y", "key-for-tests", "{\"id\":\"org/name:7b\",", 200},
+        {"/v1/models/large", "key-for-one-model", "\"code\":\"model_not_allowed\"", 403},
+        {"/v1/models/other", "key-for-one-model", "\"code\":\"model_not_allowed\"", 403},
+        {"/v1/models/small", "wrong", "\"code\":\"invalid_api_key\"", 401},
+    };
+    struct world *w = begin();
+
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        char line[128], headers[128];
+        struct wire c;
+
+        snprintf(line, sizeof line, "GET %s", ROWS[i].path);
+        snprintf(headers, sizeof headers, "Authorization: Bearer %s\r\n", ROWS[i].key);
+        get(&c, w, line, headers);
+        if (!CHECK_INT(wire_status(&c), ROWS[i].status))
+            printf("# %s\n", ROWS[i].path);
+        CHECK(wire_expect(&c, ROWS[i].says));
+        wire_close(&c);
+    }
+    story_end(&w);
+}
+
+TEST(without_a_wildcard_a_model_that_is_not_listed_is_not_found)
+{
+    struct story s;
+    struct world *w;
+    struct wire c;
+
+    story_init(&s, "listen: 10.0.0.9:80\nkeys: [{name: tester, key: key-for-tests}]\n"
+                   "endpoints: [{name: one, provider: openai, url: 'http://10.0.0.1/v1', key: none}]\n"
+                   "models: [{name: org/small, tiers: [[{endpoint: one}]]}]\n");
+    w = story_begin(&s);
+    get(&c, w, "GET /v1/models/org%2fsmall", WIRE_KEY);
+    CHECK_INT(wire_status(&c), 200);
+    wire_close(&c);
+    get(&c, w, "GET /v1/models/small", WIRE_KEY);
+    CHECK_INT(wire_status(&c), 404);
+    CHECK(wire_expect(&c, "\"code\":\"model_not_found\""));
+    wire_close(&c);
+    story_end(&w);
+}
+
 TEST(another_method_or_path_is_told_so)
 {
     static const struct {

@@ -201,3 +201,24 @@ TEST(the_developer_goes_up_as_system_where_a_provider_needs_it)
         bench_fini(&b);
     }
 }
+
+TEST(targets_that_do_not_speak_a_surface_are_known_by_their_bits)
+{
+    static const struct config_endpoint ENDPOINTS[] = {{.provider = PROVIDER_OPENAI},
+                                                       {.provider = PROVIDER_DEEPSEEK},
+                                                       {.provider = PROVIDER_ANTHROPIC},
+                                                       {.provider = PROVIDER_VLLM}};
+    static const struct config_target FIRST[] = {{.endpoint = 0}, {.endpoint = 1}},
+                                      SECOND[] = {{.endpoint = 2}, {.endpoint = 3}};
+    static const struct config_tier TIERS[] = {{FIRST, 2}, {SECOND, 2}};
+    static const struct config_model MODEL = {.tiers = TIERS, .tiers_n = 2},
+                                     ONE = {.tiers = TIERS, .tiers_n = 1};
+    static const struct config CFG = {.endpoints = ENDPOINTS, .endpoints_n = 4};
+
+    CHECK_INT(prepare_targets(&MODEL), 15);
+    CHECK_INT(prepare_silent(&CFG, &MODEL, SURFACE_CHAT), 0);
+    CHECK_INT(prepare_silent(&CFG, &MODEL, SURFACE_EMBEDDINGS), 2 + 4);
+    CHECK_INT(prepare_silent(&CFG, &MODEL, SURFACE_MESSAGES), 1);
+    CHECK_INT(prepare_silent(&CFG, &ONE, SURFACE_RESPONSES), 0);
+    CHECK_INT(prepare_targets(&ONE), 3);
+}

@@ -2,6 +2,7 @@
 /* Our own replies, parsed back: every row of errors.def, the in-band form, the list of models. */
 #include "llm/reply.h"
 
+#include "base/assert.h"
 #include "base/json.h"
 
 #include "tap.h"
@@ -125,9 +126,98 @@ TEST(an_error_event_is_one_line_of_data)
     buf_fini(&out);
 }
 
-TEST(a_reply_that_does_not_fit_leaves_nothing)
+static void check_text(enum err (*write)(struct buf *, const struct reply_error *),
+                       const struct reply_error *r, const char *want)
 {
-    struct reply_error r = {.err = ERR_QUEUE_FULL};
+    struct buf out;
+
+    buf_init(&out, 4096, NULL);
+    CHECK_INT(write(&out, r), ERR_OK);
+    CHECK_MEM(out.p, out.n, want, strlen(want));
+    buf_fini(&out);
+}
+
+TEST(anthropics_clients_get_their_own_shape)
+{
+    struct reply_error r = {.err = ERR_QUEUE_FULL, .shape = ERRORS_ANTHROPIC, .request_id = SLICE("req_1")};
+
+    check_text(reply_error_body, &r,
+               "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"The waiting line "
+               "for this "
+               "model is full. Retry after the time that Retry-After names.\",\"code\":\"queue_full\"},"
+               "\"request_id\":\"req_1\"}");
+    r = (struct reply_error){.err = ERR_UPSTREAM_REFUSED,
+                             .shape = ERRORS_ANTHROPIC,
+                             .status = 413,
+                             .detail = SLICE("Too much."),
+                             .code = SLICE("own")};
+    check_text(
+        reply_error_event, &r,
+        "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"request_too_large\",\"message\":"
+        "\"Too much. Correct what the provider's message names.\",\"code\":\"own\"},"
+        "\"request_id\":null}\n\n");
+}
+
+/* The types that Anthropic documents, by the statuses of our own rows. */
+TEST(anthropics_types_follow_from_the_status)
+{
+    static const struct {
+        enum err err;
+        int status, shown;
+        const char *type;
+    } ROWS[] = {
+        {ERR_BAD_JSON, 0, 400, "invalid_request_error"},
+        {ERR_KEY_MISSING, 0, 401, "authentication_error"},
+        {ERR_UPSTREAM_REFUSED, 402, 402, "billing_error"},
+        {ERR_MODEL_FORBIDDEN, 0, 403, "permission_error"},
+        {ERR_MODEL_NOT_FOUND, 0, 404, "not_found_error"},
+        {ERR_BODY_TOO_LARGE, 0, 413, "request_too_large"},
+        {ERR_QUEUE_FULL, 0, 429, "rate_limit_error"},
+        {ERR_INTERNAL, 0, 500, "api_error"},
+        {ERR_UPSTREAM_ERROR, 0, 502, "api_error"},
+        {ERR_UPSTREAM_BUSY, 0, 529, "overloaded_error"},
+        {ERR_DEADLINE_EXCEEDED, 0, 504, "timeout_error"},
+        {ERR_UPSTREAM_REFUSED, 422, 422, "invalid_request_error"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        struct reply_error r = {.err = ROWS[i].err, .status = ROWS[i].status, .shape = ERRORS_ANTHROPIC};
+        int status = ROWS[i].status != 0 ? ROWS[i].status : err_row(ROWS[i].err)->status;
+        struct json_doc *doc;
+        struct buf out;
+
+        buf_init(&out, 4096, NULL);
+        CHECK_INT(reply_error_body(&out, &r), ERR_OK);
+        CHECK_INT(json_parse(buf_slice(&out), NULL, &doc, NULL), ERR_OK);
+        CHECK(string_is(json_get(json_get(json_root(doc), "error"), "type"), ROWS[i].type));
+        CHECK_INT(reply_status(ERRORS_ANTHROPIC, status), ROWS[i].shown);
+        CHECK_INT(reply_status(ERRORS_OPENAI, status), status);
+        json_free(&doc);
+        buf_fini(&out);
+    }
+}
+
+TEST(a_stream_of_a_response_fails_with_an_event_that_every_client_reads)
+{
+    struct reply_error r = {.err = ERR_UPSTREAM_TRUNCATED, .shape = ERRORS_RESPONSES};
+
+    check_text(
+        reply_error_event, &r,
+        "event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"object\":\"response\","
+        "\"status\":\"failed\",\"error\":{\"code\":\"upstream_truncated\",\"message\":\"The answer broke off "
+        "before its end. What was received is incomplete: retry the whole request.\"}},\"error\":{"
+        "\"message\":\"The answer broke off before its end. What was received is incomplete: retry the "
+        "whole request.\",\"type\":\"server_error\",\"param\":null,\"code\":\"upstream_truncated\"}}\n\n");
+    check_text(
+        reply_error_body, &r,
+        "{\"error\":{\"message\":\"The answer broke off before its end. What was received is incomplete: "
+        "retry the whole request.\",\"type\":\"server_error\",\"param\":null,\"code\":"
+        "\"upstream_truncated\"}}");
+}
+
+static void check_does_not_fit(enum surface_errors shape)
+{
+    struct reply_error r = {.err = ERR_QUEUE_FULL, .shape = shape};
     enum err e = ERR_TOO_LARGE;
 
     for (size_t max = 2; e != ERR_OK && max < 1000; max++) {
@@ -142,6 +232,13 @@ TEST(a_reply_that_does_not_fit_leaves_nothing)
         buf_fini(&out);
     }
     CHECK_INT(e, ERR_OK);
+}
+
+TEST(a_reply_that_does_not_fit_leaves_nothing)
+{
+    check_does_not_fit(ERRORS_OPENAI);
+    check_does_not_fit(ERRORS_RESPONSES);
+    check_does_not_fit(ERRORS_ANTHROPIC);
 }
 
 TEST(the_list_of_models)

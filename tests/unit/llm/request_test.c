@@ -2,6 +2,7 @@
 /* Reading requests: what is taken, what is refused and in which words. */
 #include "llm/request.h"
 
+#include "base/assert.h"
 #include "tap.h"
 
 #define MESSAGES "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
@@ -12,7 +13,7 @@ struct result {
     char why[300], param[64], model[300];
 };
 
-static void parse(struct slice body, struct result *r)
+static void parse_as(enum surface_id surface, struct slice body, struct result *r)
 {
     char *copy = tap_guard(body.p, body.n);
     struct json_pool *pool = json_pool_new(4096);
@@ -20,14 +21,19 @@ static void parse(struct slice body, struct result *r)
     struct request_fault fault;
 
     arena_init(&arena, NULL, 0, 4096);
-    r->err = request_parse(surface_get(SURFACE_CHAT), (struct slice){copy, body.n}, pool, &arena, &r->request,
-                           &fault);
+    r->err =
+        request_parse(surface_get(surface), (struct slice){copy, body.n}, pool, &arena, &r->request, &fault);
     snprintf(r->why, sizeof r->why, "%s", fault.why ? fault.why : "");
     snprintf(r->param, sizeof r->param, "%s", fault.param ? fault.param : "");
     snprintf(r->model, sizeof r->model, "%.*s", SLICE_ARG(r->request.model));
     arena_fini(&arena);
     json_pool_free(&pool);
     tap_guard_free(copy, body.n);
+}
+
+static void parse(struct slice body, struct result *r)
+{
+    parse_as(SURFACE_CHAT, body, r);
 }
 
 static void check_refused(const char *body, enum err err, const char *param)
@@ -109,6 +115,68 @@ TEST(refuses_what_it_cannot_understand)
     check_refused("{\"model\":\"m\"," MESSAGES ",\"stream_options\":true}", ERR_BAD_FIELD, "stream_options");
     check_refused("{\"model\":\"m\"," MESSAGES ",\"stream_options\":{\"include_usage\":\"yes\"}}",
                   ERR_BAD_FIELD, "stream_options.include_usage");
+}
+
+TEST(where_the_question_stands_on_each_surface)
+{
+    static const struct {
+        enum surface_id surface;
+        const char *fields;
+        bool fine;
+    } ROWS[] = {
+        {SURFACE_COMPLETIONS, "\"prompt\":\"once\"", true},
+        {SURFACE_COMPLETIONS, "\"prompt\":\"\"", true},
+        {SURFACE_COMPLETIONS, "\"prompt\":[\"a\",\"b\"]", true},
+        {SURFACE_COMPLETIONS, "\"prompt\":[1,2]", true},
+        {SURFACE_COMPLETIONS, "\"prompt\":[[1,2],[3]]", true},
+        {SURFACE_COMPLETIONS, "\"x\":1", true}, /* it has a default */
+        {SURFACE_COMPLETIONS, "\"prompt\":[]", false},
+        {SURFACE_COMPLETIONS, "\"prompt\":7", false},
+        {SURFACE_COMPLETIONS, "\"prompt\":{}", false},
+        {SURFACE_EMBEDDINGS, "\"input\":\"a\"", true},
+        {SURFACE_EMBEDDINGS, "\"input\":[[1,2],[3]]", true},
+        {SURFACE_EMBEDDINGS, "\"input\":\"a\",\"stream\":\"not ours to read\"", true},
+        {SURFACE_EMBEDDINGS, "\"input\":\"\"", false},
+        {SURFACE_EMBEDDINGS, "\"input\":[]", false},
+        {SURFACE_EMBEDDINGS, "\"prompt\":\"a\"", false},
+        {SURFACE_RESPONSES, "\"input\":\"a\"", true},
+        {SURFACE_RESPONSES, "\"input\":[{\"role\":\"user\"}]", true},
+        {SURFACE_RESPONSES, "\"previous_response_id\":\"resp_1\"", true},
+        {SURFACE_RESPONSES, "\"input\":7", false},
+        {SURFACE_RESPONSES, "\"input\":\"a\",\"stream\":1", false},
+        {SURFACE_MESSAGES, "\"messages\":[{}]", true},
+        {SURFACE_MESSAGES, "\"messages\":\"a\"", false},
+        {SURFACE_MESSAGES, "\"messages\":[]", false},
+        {SURFACE_MESSAGES, "\"input\":\"a\"", false},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        char body[256];
+        struct result r;
+
+        snprintf(body, sizeof body, "{\"model\":\"m\",%s}", ROWS[i].fields);
+        parse_as(ROWS[i].surface, slice_of(body), &r);
+        if (!CHECK_INT(r.err, ROWS[i].fine ? ERR_OK : ERR_BAD_FIELD))
+            printf("# %s\n", body);
+        CHECK(ROWS[i].fine || (strlen(r.why) > 10 && strstr(r.why, r.param) != NULL));
+    }
+}
+
+TEST(a_stream_is_one_where_the_surface_has_them_and_usage_is_stripped_where_it_must_be_asked_for)
+{
+    static const bool STREAMS[SURFACE_N] = {true, true, false, true, true};
+    static const bool STRIPS[SURFACE_N] = {true, true, false, false, false};
+
+    for (int i = 0; i < SURFACE_N; i++) {
+        struct result r;
+
+        parse_as((enum surface_id)i,
+                 SLICE("{\"model\":\"m\",\"input\":\"a\",\"prompt\":\"a\",\"stream\":true," MESSAGES "}"),
+                 &r);
+        CHECK_INT(r.err, ERR_OK);
+        CHECK_INT(r.request.stream, STREAMS[i]);
+        CHECK_INT(r.request.include_usage, !STRIPS[i]);
+    }
 }
 
 TEST(a_model_has_at_most_256_bytes)
