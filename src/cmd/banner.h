@@ -5,16 +5,18 @@
 
 #include <stdio.h>
 
+#include "cmd/local.h"
 #include "config/config.h"
 #include "io/addr.h"
 
-enum banner_source { BANNER_FILE, BANNER_ENV, BANNER_SIM };
+enum banner_source { BANNER_FILE, BANNER_ENV, BANNER_LOCAL, BANNER_SIM };
 
 struct banner_facts {
     enum banner_source source;
-    const char *file;  /* BANNER_FILE */
-    char *yaml;        /* the equivalent file otherwise; owned by the server */
-    struct addr bound; /* the first listener's real address */
+    const char *file;          /* BANNER_FILE */
+    char *yaml;                /* the equivalent file otherwise; owned by the server */
+    struct addr bound;         /* the first listener's real address */
+    const struct local *local; /* BANNER_LOCAL and BANNER_SIM: what was found on this machine */
 };
 
 /* Never prints a secret. */

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/banner.h"
+#include "cmd/local.h"
 #include "cmd/process.h"
 #include "gateway/app.h"
 #include "gateway/control.h"
@@ -38,6 +39,7 @@ struct thread {
 struct server {
     struct config *cfg;
     struct banner_facts facts;
+    struct local local; /* engines found, where nothing else says what to do */
     struct log log;
     struct app *app;
     struct loop *control_loop;
@@ -52,12 +54,14 @@ struct server {
 
 static int usage(FILE *to, int code)
 {
-    fprintf(to, "usage: tidegate serve [FILE]\n\n"
-                "Runs the gateway with the configuration in FILE. Without FILE: ./tidegate.yaml if it "
-                "exists; else what\n"
-                "DEEPSEEK_API_KEY, OPENAI_API_KEY and OPENAI_BASE_URL say; else the built-in simulator as "
-                "the provider.\n"
-                "SIGTERM drains and stops; a second one stops at once.\n");
+    fprintf(to,
+            "usage: tidegate serve [FILE]\n\n"
+            "Runs the gateway with the configuration in FILE. Without FILE: ./tidegate.yaml if it "
+            "exists; else what\n"
+            "DEEPSEEK_API_KEY, OPENAI_API_KEY and OPENAI_BASE_URL say; else the engines that listen on the "
+            "usual ports of\n"
+            "this machine (llama-server, Ollama, vLLM, SGLang); else the built-in simulator.\n"
+            "SIGTERM drains and stops; a second one stops at once.\n");
     return code;
 }
 
@@ -103,7 +107,16 @@ static enum err configure_sim(struct server *s, struct config_report *report)
         return ERR_SYSTEM;
     addr_format(&bound, text, sizeof text);
     s->facts.source = BANNER_SIM;
+    s->facts.local = &s->local;
     return config_for_sim(text, &s->cfg, &s->facts.yaml, report);
+}
+
+/* The engines on this machine as providers, if there are any. */
+static enum err configure_local(struct server *s, struct config_report *report)
+{
+    s->facts.source = BANNER_LOCAL;
+    s->facts.local = &s->local;
+    return local_configure(&s->local, &s->cfg, &s->facts.yaml, report);
 }
 
 static bool configure(struct server *s, const char *file)
@@ -120,6 +133,8 @@ static bool configure(struct server *s, const char *file)
     } else {
         s->facts.source = BANNER_ENV;
         e = config_from_env(&config_env_process, &s->cfg, &s->facts.yaml, &report);
+        if (e == ERR_OK && s->cfg == NULL)
+            e = configure_local(s, &report);
         if (e == ERR_OK && s->cfg == NULL)
             e = configure_sim(s, &report);
     }
@@ -328,6 +343,8 @@ static void unmake(struct server *s)
     mem_free(s->threads);
     config_unref(&s->cfg);
     mem_free(s->facts.yaml);
+    if (s->facts.local != NULL)
+        local_fini(&s->local);
 }
 
 int serve_main(int argc, char **argv)

@@ -15,6 +15,9 @@
 
 #define ERROR_BYTES_MAX 8192
 
+/* On what is not an endpoint's answer: a tidegate that looks for engines sees that this is none. */
+static const struct header SERVER = {{"Server", 6}, {"tidegate", 8}};
+
 static struct slice number(struct loop *l, int64_t v)
 {
     char *p = loop_scratch(l, 24);
@@ -93,6 +96,7 @@ void response_whole(struct exchange *ex, int status, struct slice content_type, 
     struct header h[RESPONSE_HEADERS_MAX];
     size_t n = 0;
 
+    h[n++] = SERVER;
     if (content_type.n > 0)
         h[n++] = (struct header){SLICE("Content-Type"), content_type};
     n = add_common(ex, h, n);
@@ -159,6 +163,7 @@ void response_error(struct exchange *ex, const struct flight_end *end)
     size_t n = 0;
 
     h[n++] = (struct header){SLICE("Content-Type"), SLICE("application/json")};
+    h[n++] = SERVER;
     n = add_labels(ex, h, n);
     n = add_advice(l, end, h, n);
     conn_respond(ex->conn, response_error_status(ex, end), h, n, render(l, ex, end, reply_error_body));

@@ -2,6 +2,7 @@
 """Fixtures: every program that a test or module starts is stopped by its id, and has to end well. The program
 under test is named by TIDEGATE (the Makefile sets it to the flavour that was built)."""
 import os
+import socket
 
 import pytest
 
@@ -38,6 +39,20 @@ def nothing_crashed(request):
     if 'shared' in request.fixturenames:
         found = request.getfixturevalue('shared').trouble()
         assert not found, '\n'.join(found)
+
+
+BUILT_IN = (8080, 8081)  # where a start without a file listens
+
+
+@pytest.fixture
+def built_in_ports():
+    for port in BUILT_IN:
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(('127.0.0.1', port))
+            except OSError as e:
+                pytest.skip(f'a start without a file listens on {BUILT_IN}, and {port} is taken: {e}')
 
 
 @pytest.fixture

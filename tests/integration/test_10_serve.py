@@ -11,29 +11,7 @@ import pytest
 
 from kit import ROOT, config, http, until
 from kit.origin import answer, response
-from kit.process import PROGRAM, environment, free_port, run
-
-BUILT_IN = (8080, 8081)  # where a start without a file listens
-
-
-@pytest.fixture
-def built_in_ports():
-    for port in BUILT_IN:
-        with socket.socket() as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                s.bind(('127.0.0.1', port))
-            except OSError as e:
-                pytest.skip(f'a start without a file listens on {BUILT_IN}, and {port} is taken: {e}')
-
-
-def ready(program):
-    """Waits for the banner; returns it and where the gateway listens."""
-    program.drain_delay = True
-    port = int(program.wait_for(r'is ready\n\n  listening at +http://127\.0\.0\.1:(\d+)').group(1))
-    program.wait_for(r'in your code .*\n')
-    return program.stderr(), ('127.0.0.1', port)
-
+from kit.process import PROGRAM, environment, free_port, ready, run
 
 # -- starting ------------------------------------------------------------------------------------------------
 

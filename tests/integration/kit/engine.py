@@ -29,14 +29,15 @@ def fetch():
 class Engine(Process):
     """llama-server with four slots of 512 tokens. A longer text shifts its window, so that one request can
     last for as long as a test likes."""
-    def __init__(self, folder, name):
+    def __init__(self, folder, name, *more, port=None, key=KEY):
         wrapper, model = fetch(), folder / 'tiny.gguf'
         subprocess.run([sys.executable, ROOT / 'tools/mkgguf.py', model], check=True, capture_output=True,
                        timeout=LIMIT)
-        self.at = ('127.0.0.1', free_port())
+        self.at = ('127.0.0.1', port or free_port())
         super().__init__(folder, name, [
             wrapper, 'llama-server', '-m', model, '--host', self.at[0], '--port', self.at[1], '-c', 2048,
-            '-np', 4, '-t', 1, '--context-shift', '--metrics', '--api-key', KEY], environment())
+            '-np', 4, '-t', 1, '--context-shift', '--metrics', *(['--api-key', key] if key else []), *more],
+            environment())
         until(self.is_up, 'the engine is up')
 
     def is_up(self):

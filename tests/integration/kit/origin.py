@@ -66,12 +66,12 @@ class Origin:
     """Serves `script(peer, request)` for each request; what it returns, if anything, is sent. A script ends
     the connection by closing the peer. Everything that arrives is in `seen` and, once understood, in
     `requests`."""
-    def __init__(self, script=None, tls=None):
+    def __init__(self, script=None, tls=None, port=0):
         self.script = script or (lambda peer, request: response(answer()))
         self.tls = tls
         self.peers, self.requests, self.connections_n = [], [], 0
         self.over = threading.Event()  # set when the test ends: scripts that wait, wait for it
-        self.listener = socket.create_server(('127.0.0.1', 0), backlog=256)
+        self.listener = socket.create_server(('127.0.0.1', port), backlog=256)
         self.at = self.listener.getsockname()
         self.root = f'http{"s" if tls else ""}://127.0.0.1:{self.at[1]}'
         self.v1 = self.root + '/v1'

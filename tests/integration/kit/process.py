@@ -17,9 +17,11 @@ TAIL = 4000  # characters of output that a failed test shows
 
 
 def environment(**more):
-    """The environment without what would change a program's mind: providers' keys and proxies."""
-    drop = re.compile(r'(?i)^(DEEPSEEK_API_KEY|OPENAI_.*|.*_proxy)$')
-    return {**{k: v for k, v in os.environ.items() if not drop.match(k)}, **more}
+    """The environment without what would change a program's mind: providers' keys, proxies, and engines that
+    happen to run on this machine."""
+    drop = re.compile(r'(?i)^(DEEPSEEK_API_KEY|OPENAI_.*|.*_proxy|TIDEGATE_PROBE_.*)$')
+    kept = {k: v for k, v in os.environ.items() if not drop.match(k)}
+    return {**kept, 'TIDEGATE_PROBE_PORTS': '', **more}
 
 
 def free_port():
@@ -87,6 +89,14 @@ class Process:
 
     def tail(self):
         return f'--- {self.name}\n{self.stderr()[-TAIL:]}{self.stdout()[-TAIL:]}'
+
+
+def ready(program):
+    """Waits for the banner of a gateway; returns it and where the gateway listens."""
+    program.drain_delay = True
+    port = int(program.wait_for(r'is ready\n\n  listening at +http://127\.0\.0\.1:(\d+)').group(1))
+    program.wait_for(r'in your code .*\n')
+    return program.stderr(), ('127.0.0.1', port)
 
 
 class Simulator(Process):
