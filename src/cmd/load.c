@@ -31,6 +31,7 @@ struct run {
     struct timer second;
     int shown; /* where progress is shown, or -1 */
     bool redrawn, drawn;
+    FILE *json; /* or NULL */
 };
 
 /* -- what is run ----------------------------------------------------------------------------------------- */
@@ -121,31 +122,47 @@ static void end_progress(struct run *r)
 
 /* -- the result ------------------------------------------------------------------------------------------ */
 
-/* "-" has standard output for itself; then the page goes to standard error. */
-static bool write_json(const char *path, struct slice text)
+static bool takes_stdout(const struct load_command *c)
 {
-    FILE *f = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
-    bool fine = f != NULL && fwrite(text.p, 1, text.n, f) == text.n;
+    return c->json != NULL && strcmp(c->json, "-") == 0;
+}
 
-    if (f != NULL && f != stdout)
-        fine = fclose(f) == 0 && fine;
-    else if (f != NULL)
-        fine = fflush(f) == 0 && fine;
+/* Opened before anything is sent: a long run must not end with a path that cannot be written. */
+static bool open_json(struct run *r)
+{
+    const struct load_command *c = r->command;
+
+    if (c->json == NULL)
+        return true;
+    r->json = takes_stdout(c) ? stdout : fopen(c->json, "we");
+    if (r->json == NULL)
+        fprintf(stderr, "tidegate load: %s: %s\n", c->json, strerror(errno));
+    return r->json != NULL;
+}
+
+static bool close_json(struct run *r)
+{
+    bool fine = true;
+
+    if (r->json != NULL)
+        fine = r->json == stdout ? fflush(stdout) == 0 : fclose(r->json) == 0;
+    r->json = NULL;
     if (!fine)
-        fprintf(stderr, "tidegate load: %s: %s\n", path, strerror(errno));
+        fprintf(stderr, "tidegate load: %s: %s\n", r->command->json, strerror(errno));
     return fine;
 }
 
-/* Prints what `page` and `json` say. */
-static bool publish(const struct load_command *c, const struct buf *page, const struct buf *json)
+/* JSON on standard output has it for itself: then the page goes to standard error. */
+static bool publish(struct run *r, const struct buf *page, const struct buf *json)
 {
-    bool taken = c->json != NULL && strcmp(c->json, "-") == 0;
+    bool taken = takes_stdout(r->command), fine = true;
     FILE *to = taken ? stderr : stdout;
-    bool fine = true;
 
-    if (!taken || !c->quiet)
+    if (!taken || !r->command->quiet)
         fine = fwrite(page->p, 1, page->n, to) == page->n && fflush(to) == 0;
-    return (c->json == NULL || write_json(c->json, buf_slice(json))) && fine;
+    if (r->json != NULL)
+        fine = fwrite(json->p, 1, json->n, r->json) == json->n && fine;
+    return fine;
 }
 
 static bool publish_result(struct run *r)
@@ -157,7 +174,7 @@ static bool publish_result(struct run *r)
     buf_init(&json, REPORT_MAX_BYTES, NULL);
     report_text(&r->report, &page);
     report_json(&r->report, &json);
-    fine = publish(r->command, &page, &json);
+    fine = publish(r, &page, &json);
     buf_fini(&page);
     buf_fini(&json);
     return fine;
@@ -241,6 +258,7 @@ static bool make_opts(struct load_command *c, struct load_opts *o)
         .first_us = c->first_us,
         .gap_us = c->gap_us,
         .total_us = c->total_us,
+        .waiting_max = LOAD_WAITING_MAX,
         .sdk = c->sdk,
         .own_limits = c->own_limits,
         .seed = c->source.seed,
@@ -343,7 +361,7 @@ static bool look_only(struct run *r, struct source *s)
     plan_look(&plan, s, DRY_RUN_MAX);
     report_plan(&r->report, &plan, &page);
     report_plan_json(&r->report, &plan, &json);
-    fine = publish(r->command, &page, &json);
+    fine = publish(r, &page, &json);
     buf_fini(&page);
     buf_fini(&json);
     return fine;
@@ -377,7 +395,8 @@ static int work(struct load_command *c)
     bool fine;
 
     buf_init(&r.schedule, REPORT_MAX_BYTES, NULL);
-    fine = load_traces_read(&t, c->paths, c->paths_n) && with_traces(&r, &t);
+    fine = load_traces_read(&t, c->paths, c->paths_n) && open_json(&r) && with_traces(&r, &t);
+    fine = close_json(&r) && fine;
     load_traces_fini(&t);
     buf_fini(&r.schedule);
     return fine ? 0 : 1;

@@ -16,7 +16,7 @@
 
 #define LOAD_RETRIES_MAX 2      /* of the SDKs */
 #define LOAD_HEADERS_MAX 24     /* the user's own */
-#define LOAD_WAITING_MAX 200000 /* requests held back at a time; more fail as "overrun" */
+#define LOAD_WAITING_MAX 200000 /* some 150 MB */
 
 struct load_target {
     const char *host;
@@ -34,6 +34,7 @@ struct load_opts {
     const struct header *headers;
     size_t headers_n;   /* at most LOAD_HEADERS_MAX */
     size_t connections; /* most requests under way */
+    size_t waiting_max; /* requests held back at a time; more fail as "overrun" */
     int64_t connect_us;
     int64_t first_us;          /* from the intended time to the first token of a stream */
     int64_t gap_us;            /* between two tokens */

@@ -348,7 +348,7 @@ void shot_arrive(struct load *l, const struct arrival *a, int64_t intended_us)
     l->shots_n++;
     for (size_t i = 0, n = groups(s, g); i < n; i++)
         g[i]->intended_n++;
-    if (l->waiting_n >= LOAD_WAITING_MAX) {
+    if (l->waiting_n >= l->opts.waiting_max) {
         finish(s, END_FAILED, "overrun");
         return;
     }

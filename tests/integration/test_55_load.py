@@ -250,6 +250,7 @@ def test_progress_in_lines_and_on_a_terminal(simulator):
     (['--trace', ROOT / 'docs'], 1, 'no chunk-*-trace.csv'),
     (['--trace', AZURE, '--from', '1h'], 1, 'the schedule holds no request'),
     (['--limit', '1', '--ca-file', '/nowhere', 'https://127.0.0.1:9/v1'], 1, '/nowhere'),
+    (['--json', '/nowhere/at/all', 'http://127.0.0.1:9/v1'], 1, '/nowhere/at/all: No such file'),
     (['--limit', '1', 'http://127.0.0.1:9/v1'], 1, 'no request was answered'),
 ])
 def test_exit_codes(options, code, words):

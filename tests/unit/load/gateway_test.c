@@ -35,6 +35,7 @@ static void run(struct trial *t, const struct story *s, const struct source_opts
         .prompts = {.seed = so->seed, .model = SLICE("any~tokens={answer}"), .length_field = "max_tokens"},
         .class_names = {"critical", "high", "normal", "bulk"},
         .connections = 1000,
+        .waiting_max = LOAD_WAITING_MAX,
         .connect_us = 5 * STORY_S,
         .first_us = 600 * STORY_S,
         .gap_us = 150 * STORY_S,

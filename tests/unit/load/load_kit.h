@@ -50,6 +50,7 @@ static inline void range_init(struct range *r, const struct sim_opts *sim)
         .prompts = {.seed = 7, .model = SLICE("any"), .length_field = "max_tokens", .shared_tokens = 64},
         .class_names = {"critical", "high", "normal", "bulk"},
         .connections = 1000,
+        .waiting_max = LOAD_WAITING_MAX,
         .connect_us = 5 * SECOND,
         .first_us = 600 * SECOND,
         .gap_us = 150 * SECOND,

@@ -286,6 +286,27 @@ TEST(what_was_never_sent_fails_as_such)
     range_fini(&r);
 }
 
+TEST(those_that_wait_are_bounded)
+{
+    struct sim_opts so;
+    struct range r;
+
+    sim_opts_default(&so);
+    range_init(&r, &so);
+    r.o.prompts.model = SLICE("any~hang");
+    r.o.connections = 2;
+    r.o.waiting_max = 5;
+    r.so.limit = 100;
+    range_begin(&r);
+    scene_run(&r.sc, 20 * SECOND);
+    CHECK_INT(range_reason(&r, "overrun", 0), 93);
+    CHECK_INT(load_waiting(r.load), 5);
+    CHECK_INT(load_in_flight(r.load), 2);
+    load_stop(r.load);
+    CHECK_INT(range_all(&r)->ended_n[END_CANCELLED], 7);
+    range_fini(&r);
+}
+
 /* -- ends ------------------------------------------------------------------------------------------------ */
 
 TEST(stopping_cancels_what_is_under_way)
