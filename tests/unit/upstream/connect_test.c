@@ -212,3 +212,63 @@ TEST(an_endpoint_that_speaks_no_tls_fails)
     scene_fini(&sc);
     tls_config_free(&o.tls);
 }
+
+/* -- TLS and several addresses ----------------------------------------------------------------------------
+ */
+
+static void hang_up(struct peer *p)
+{
+    p->in.n = 0;
+    stream_close(&p->s);
+}
+
+static void say_nothing(struct peer *p)
+{
+    p->in.n = 0;
+}
+
+/* Two addresses: the first opens and then does this with a handshake, the second is fine. How long it took.
+ */
+static struct result past_a_bad_winner(void (*bad)(struct peer *p))
+{
+    struct scene sc;
+    struct endpoint second = {0};
+    struct pool_opts o = POOL_OPTS;
+    const char *why = "";
+    struct result r;
+
+    o.host = "localhost";
+    o.tls = tls_config_client(certs.ca, &why);
+    scene_init_with(&sc, &(struct vnet_opts){.seed = 1, .latency_us = MS}, &o);
+    vnet_name(sc.v, "localhost", "10.0.0.1 10.0.0.2");
+    sc.at.on_data = bad;
+    second.l = sc.at.l;
+    second.tls = tls_config_server(certs.good, certs.good_key, &why);
+    scene_listen(&sc, &second, "10.0.0.2:80");
+    r = connected(&sc);
+    CHECK_INT(sc.at.accepts_n, 1);
+    CHECK_INT(second.accepts_n, r.e == ERR_OK);
+    stream_close(&r.s);
+    endpoint_close(&second);
+    scene_run(&sc, CLOCK_SECOND_US);
+    scene_fini(&sc);
+    tls_config_free(&second.tls);
+    tls_config_free(&o.tls);
+    return r;
+}
+
+TEST(a_winner_whose_handshake_fails_gives_way_at_once)
+{
+    struct result r = past_a_bad_winner(hang_up);
+
+    CHECK_INT(r.e, ERR_OK);
+    CHECK(r.at_us < 30 * MS);
+}
+
+TEST(a_winner_whose_handshake_hangs_uses_up_only_its_share)
+{
+    struct result r = past_a_bad_winner(say_nothing);
+
+    CHECK_INT(r.e, ERR_OK);
+    CHECK(r.at_us > CONNECT_US / 2 - 10 * MS && r.at_us < CONNECT_US / 2 + 30 * MS);
+}
