@@ -40,7 +40,6 @@ static void describe(struct run *r, const struct load_traces *t)
 {
     const struct source_opts *o = &r->command->source;
     static const char *const PROCESSES[] = {"constant", "poisson", "gamma"};
-    char text[32];
     enum err e;
 
     if (t->n > 0)
@@ -56,10 +55,8 @@ static void describe(struct run *r, const struct load_traces *t)
         e = buf_printf(&r->schedule, ", from %g s", (double)o->from_us / (double)CLOCK_SECOND_US);
     if (e == ERR_OK && o->duration_us != CLOCK_NEVER_US)
         e = buf_printf(&r->schedule, ", for %g s", (double)o->duration_us / (double)CLOCK_SECOND_US);
-    if (e == ERR_OK && o->limit != UINT64_MAX) {
-        snprintf(text, sizeof text, "%llu", (unsigned long long)o->limit);
-        e = buf_printf(&r->schedule, ", at most %s", text);
-    }
+    if (e == ERR_OK && o->limit != UINT64_MAX)
+        e = buf_printf(&r->schedule, ", at most %llu", (unsigned long long)o->limit);
     ASSERT(e == ERR_OK);
 }
 

@@ -8,7 +8,8 @@
 #define MODEL_MAX_BYTES 256
 #define CONNECTIONS_MAX 1000000
 #define RATE_MAX 1000000
-#define FACTOR_MAX 1000000
+#define SPEED_MIN 0.001 /* ten years of a trace then stay far from the end of the clock */
+#define SPEED_MAX 1000000
 
 /* -- readers: false when the value is not understood ----------------------------------------------------- */
 
@@ -64,7 +65,7 @@ static bool take_trace(struct load_command *c, struct slice v)
 
 static bool take_speed(struct load_command *c, struct slice v)
 {
-    return take_positive(v, FACTOR_MAX, &c->source.speed);
+    return take_positive(v, SPEED_MAX, &c->source.speed) && c->source.speed >= SPEED_MIN;
 }
 
 static bool take_scale(struct load_command *c, struct slice v)

@@ -52,10 +52,14 @@ static int64_t intended_us(const struct load *l)
 
 static void take_next(struct load *l)
 {
-    if (source_next(l->opts.source, &l->next))
+    l->exhausted = !source_next(l->opts.source, &l->next);
+}
+
+static void wait_for_next(struct load *l)
+{
+    if (!l->exhausted)
         timer_set(&l->loop->wheel, &l->arrive, intended_us(l));
-    else
-        l->exhausted = true;
+    load_look(l);
 }
 
 static void on_arrive(struct timer *t)
@@ -64,12 +68,9 @@ static void on_arrive(struct timer *t)
 
     while (!l->exhausted && intended_us(l) <= l->loop->now_us) {
         shot_arrive(l, &l->next, intended_us(l));
-        if (!source_next(l->opts.source, &l->next))
-            l->exhausted = true;
+        take_next(l);
     }
-    if (!l->exhausted)
-        timer_set(&l->loop->wheel, &l->arrive, intended_us(l));
-    load_look(l);
+    wait_for_next(l);
 }
 
 /* -- making it ------------------------------------------------------------------------------------------- */
@@ -131,7 +132,7 @@ struct load *load_new(struct loop *loop, const struct load_opts *o)
     timer_init(&l->done, on_done);
     l->start_us = loop->now_us;
     take_next(l);
-    load_look(l);
+    wait_for_next(l);
     return l;
 }
 
