@@ -46,8 +46,8 @@ def check(config, folder):
 
 
 def whole_configurations():
-    found = [(page, body) for page in READMES + ['docs/config.md', 'docs/architecture.md', 'docs/sim.md']
-             for _, body in blocks(page, 'yaml')]
+    pages = READMES + ['docs/config.md', 'docs/architecture.md', 'docs/sim.md', 'docs/providers.md']
+    found = [(page, body) for page in pages for _, body in blocks(page, 'yaml')]
     # Pages of the manual also show parts of a file; a README shows only what can be used as it stands.
     return [(page, body) for page, body in found
             if page in READMES or ('endpoints:' in body and 'models:' in body)]
@@ -58,6 +58,16 @@ def test_a_configuration_shown_is_accepted(page, config, tmp_path):
     done = check(config, tmp_path)
     assert (done.returncode, done.stderr) == (0, '')
     assert 'model ' in done.stdout
+
+
+def test_every_provider_has_a_section_with_its_configuration():
+    source = text('src/config/endpoints.c')
+    providers = set(re.findall(r'\[PROVIDER_\w+\] = \{"(\w+)"', source))
+    assert len(providers) == 8
+    page = text('docs/providers.md')
+    assert set(re.findall(r'^\| \[`(\w+)`\]', page, re.MULTILINE)) == providers
+    for name in providers:
+        assert f'provider: {name}' in section('docs/providers.md', name)
 
 
 @pytest.mark.parametrize('file', EXAMPLES)

@@ -109,3 +109,88 @@ def test_headers_from_the_provider(gateway, origin):
     assert got.headers['x-request-id'] == 'mine' and got.headers['x-tidegate-upstream-id'] == 'req_theirs'
     for name in ('set-cookie', 'server', 'x-ratelimit-limit-requests', 'openai-organization'):
         assert name not in got.headers
+
+
+# -- Anthropic's route -----------------------------------------------------------------------------------------
+
+
+MESSAGES = '/v1/messages'
+MESSAGE = {'id': 'msg_1', 'type': 'message', 'role': 'assistant', 'model': 'c', 'stop_reason': 'end_turn',
+           'stop_sequence': None, 'content': [{'type': 'text', 'text': 'Yes.'}],
+           'usage': {'input_tokens': 1, 'output_tokens': 1}}
+
+
+def messages(gw, headers=None, **more):
+    body = {'model': 'm', 'max_tokens': 9, 'messages': [{'role': 'user', 'content': 'Hello'}], **more}
+    return http.ask(gw.at, 'POST', MESSAGES, body, headers)
+
+
+@pytest.mark.parametrize('provider, base, path, name', [
+    ('anthropic', '', '/v1/messages', 'x-api-key'),
+    ('deepseek', '', '/anthropic/v1/messages', 'x-api-key'),
+    ('deepseek', '/beta', '/anthropic/v1/messages', 'x-api-key'),
+    ('llama', '', '/v1/messages', 'authorization'),
+    ('tidegate', '', '/v1/messages', 'authorization')])
+def test_messages_go_up_with_the_headers_of_the_provider(gateway, origin, provider, base, path, name):
+    up = origin(lambda peer, rq: response(MESSAGE, request_id='req_theirs'))
+    gw = gateway(through(provider, up.root + base, key='${UP}'), env={'UP': KEY})
+    got = messages(gw, {'anthropic-beta': 'b1', 'x-request-id': 'mine'})
+    assert got.status == 200 and got.body == json.dumps(MESSAGE).encode()
+    sent, = up.requests
+    other = {'x-api-key': 'authorization', 'authorization': 'x-api-key'}[name]
+    assert sent.path == path and sent.headers[name].endswith(KEY) and other not in sent.headers
+    assert sent.headers['anthropic-beta'] == 'b1'
+    assert sent.headers.get('anthropic-version') == ('2023-06-01' if name == 'x-api-key' else None)
+    assert got.headers['request-id'] == got.headers['x-request-id'] == 'mine'
+    if provider == 'anthropic':
+        assert got.headers['x-tidegate-upstream-id'] == 'req_theirs'
+    messages(gw, {'anthropic-version': '2099-01-01'})
+    assert up.requests[-1].headers['anthropic-version'] == '2099-01-01'
+
+
+@pytest.mark.parametrize('headers, sent', [
+    ({'x-api-key': 'sk-canary-client'}, ('x-api-key', 'sk-canary-client')),
+    ({'authorization': 'Bearer sk-canary-client'}, ('authorization', 'Bearer sk-canary-client')),
+    ({'authorization': 'Bearer sk-canary-client', 'x-api-key': 'sk-canary-other'},
+     ('authorization', 'Bearer sk-canary-client'))])
+def test_the_clients_own_key_goes_up_as_it_came(gateway, origin, headers, sent):
+    """With key: client; what the provider then says of it is the client's own and repeats nothing of it."""
+    up = origin(lambda peer, rq: response(MESSAGE))
+    gw = gateway(through('anthropic', up.root, key='client'))
+    assert messages(gw, headers).status == 200
+    name, value = sent
+    assert up.requests[0].headers[name] == value and b'canary-other' not in up.seen
+    assert ('authorization' in up.requests[0].headers) == (name == 'authorization')
+    error = {'type': 'error', 'error': {'type': 'authentication_error', 'message': f'invalid {value} !'}}
+    up.script = lambda peer, rq: response(error, '401 Unauthorized', request_id=value)
+    refused = messages(gw, headers)
+    assert refused.status == 401 and b'canary' not in refused.body + str(refused.headers).encode()
+    assert gw.stop() == [] and 'canary' not in gw.stdout() + gw.stderr()
+
+
+def sse(*events):
+    return b''.join(f'event: {e["type"]}\ndata: {json.dumps(e)}\n\n'.encode() for e in events)
+
+
+START = {'type': 'message_start', 'message': {**MESSAGE, 'content': [], 'stop_reason': None}}
+
+
+@pytest.mark.parametrize('stream', [False, True], ids=['plain', 'stream'])
+def test_an_overloaded_anthropic_is_busy(gateway, origin, stream):
+    """Also inside a stream that has not said anything yet: the next one answers."""
+    error = {'type': 'error', 'error': {'type': 'overloaded_error', 'message': 'Overloaded'}}
+
+    def busy(peer, rq):
+        if not stream:
+            return response(error, '529 Overloaded')
+        return (b'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n'
+                + sse(START, error))
+    one, two = origin(busy), origin(busy)
+    gw = gateway(through('anthropic', one.root, two.root))
+    refused = messages(gw, stream=stream)
+    assert refused.status == 529 and refused.headers['retry-after'] == '1', refused
+    assert json.loads(refused.body)['error']['code'] == 'upstream_busy'
+    assert len(one.requests) == len(two.requests) == 1
+    page = gw.metrics()
+    for name in ('e1', 'e2'):
+        assert page.value('tidegate_upstream_calls_total', endpoint=name, outcome='server_busy') == 1
