@@ -174,6 +174,9 @@ PATHS = {
     'an error in a success': lambda p, r: response({'error': {'message': ECHO}}),
     'an error event': lambda p, r: STREAM_HEAD + event('a') + b'data: ' + json.dumps(
         {'error': {'message': ECHO}}).encode() + b'\n\n',
+    'an event of Anthropic': lambda p, r: STREAM_HEAD + b'event: error\ndata: ' + json.dumps(
+        {'type': 'error', 'error': {'type': UP, 'message': ECHO, 'details': {'error_code': UP}}}).encode()
+        + b'\n\n',
     'a malformed event': lambda p, r: STREAM_HEAD + event('a') + f'data: {ECHO}\n\n'.encode(),
     'a redirect': lambda p, r: response(b'', '302 Found', location=f'http://x/?key={UP}'),
     'compression': lambda p, r: response(ECHO.encode(), content_encoding='gzip'),
@@ -190,13 +193,15 @@ def test_t20_no_credential_is_shown(gateway, origin, name, stream):
     what['models'] = [{'name': p, 'tiers': [[{'endpoint': p}]]} for p in PROVIDERS] + [
         {'name': 'small', 'tiers': [[{'endpoint': p} for p in PROVIDERS]]}]
     gw = gateway(what, env=ENV)
-    for model in [*PROVIDERS, 'small']:
+    asked = [(http.CHAT, model) for model in [*PROVIDERS, 'small']]
+    asked += [('/v1/messages', model) for model in ('anthropic', 'deepseek', 'llama')]
+    for path, model in asked:
         with http.Wire(gw.at) as w:
-            body = http.chat_body(model, stream=stream, user=WEB)
-            w.send(http.request('POST', http.CHAT, body, {**bearer(WEB), 'Connection': 'close'}))
+            body = http.chat_body(model, stream=stream, user=WEB, max_tokens=9)
+            w.send(http.request('POST', path, body, {**bearer(WEB), 'Connection': 'close'}))
             got = w.rest()
         assert b'error' in got and b'canary' not in got, got
-    gw.access(len(PROVIDERS) + 1)
+    gw.access(len(asked))
     assert b'canary' not in http.ask(gw.admin, path='/metrics').body
     assert gw.stop() == []
     assert 'canary' not in gw.stdout() + gw.stderr()

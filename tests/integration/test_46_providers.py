@@ -111,7 +111,7 @@ def test_headers_from_the_provider(gateway, origin):
         assert name not in got.headers
 
 
-# -- Anthropic's route -----------------------------------------------------------------------------------------
+# -- Anthropic's route ---------------------------------------------------------------------------------
 
 
 MESSAGES = '/v1/messages'
