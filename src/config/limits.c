@@ -63,6 +63,31 @@ static const struct field fields[] = {
     {"inflight", read_inflight, NULL, false}, {"models", read_models, NULL, false},
 };
 
+/* Limits of requests that another one of the same set makes void. */
+static void check_numbers(struct draft *d, const struct node *n, const struct config_limits *l)
+{
+    static const struct {
+        enum limit shorter, longer;
+        int64_t times; /* how often the shorter span goes into the longer */
+    } pairs[] = {{LIMIT_RPS, LIMIT_RPM, 60}, {LIMIT_RPS, LIMIT_RPH, 3600}, {LIMIT_RPM, LIMIT_RPH, 60}};
+
+    for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+        const char *shorter = names[pairs[i].shorter], *longer = names[pairs[i].longer];
+        int64_t a = l->n[pairs[i].shorter], b = l->n[pairs[i].longer], top = a * pairs[i].times;
+
+        if (a == 0 || b == 0)
+            continue;
+        if (b >= top)
+            notes_warning(d->notes, node_find(n, longer)->at,
+                          "%s has no effect: %s lets no more than %lld through in that time", longer, shorter,
+                          (long long)top);
+        else if (a >= b)
+            notes_warning(d->notes, node_find(n, shorter)->at,
+                          "%s has no effect: %s lets no more than %lld through in a longer time", shorter,
+                          longer, (long long)b);
+    }
+}
+
 /* An empty mapping is a mistake: somebody wanted to limit something. */
 static void read_plain(struct draft *d, const struct node *n, const char *what, struct config_limits *into)
 {
@@ -109,6 +134,7 @@ void limits_read_key(struct draft *d, const struct node *n, struct config_key *k
 void limits_read_model(struct draft *d, const struct node *n, struct config_limits *limits)
 {
     read_plain(d, n, "limits of a model", limits);
+    check_numbers(d, n, limits);
 }
 
 static bool may_use(const struct config_key *key, int model)
@@ -120,11 +146,27 @@ static bool may_use(const struct config_key *key, int model)
     return key->models_n == 0;
 }
 
+/* Limits for one model that the key's own make void. */
+static void check_model(struct draft *d, const struct node *n, const struct config_limits *own,
+                        const struct config_limits *model)
+{
+    check_numbers(d, n, model);
+    for (int i = 0; i < LIMIT_N; i++) {
+        if (own->n[i] > 0 && model->n[i] >= own->n[i])
+            notes_warning(d->notes, node_find(n, names[i])->at,
+                          "%s has no effect: over all models this key has %s: %lld", names[i], names[i],
+                          (long long)own->n[i]);
+    }
+}
+
 void limits_check_key(struct draft *d, const struct node *n, const struct config_key *key)
 {
     const struct node *limits = node_find(n, "limits"), *models;
 
-    models = limits && limits->kind == NODE_MAP ? node_find(limits, "models") : NULL;
+    if (!limits || limits->kind != NODE_MAP)
+        return;
+    check_numbers(d, limits, &key->limits);
+    models = node_find(limits, "models");
     if (!models)
         return;
     for (const struct node *child = models->first; child; child = child->next) {
@@ -132,7 +174,10 @@ void limits_check_key(struct draft *d, const struct node *n, const struct config
             int model = key->model_limits[i].model;
             char shown[NODE_SHOW_BYTES];
 
-            if (slice_eq(d->config->models[model].name, child->key) && !may_use(key, model))
+            if (!slice_eq(d->config->models[model].name, child->key))
+                continue;
+            check_model(d, child, &key->limits, &key->model_limits[i].limits);
+            if (!may_use(key, model))
                 notes_warning(d->notes, child->key_at, "this key may not use the model \"%s\" at all",
                               node_show_text(child->key, shown));
         }

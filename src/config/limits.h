@@ -7,7 +7,7 @@
 
 /* {rps, rpm, rph, tpm, inflight, models: {NAME: {rps, ...}}} */
 void limits_read_key(struct draft *d, const struct node *n, struct config_key *key);
-/* {rps, rpm, rph, tpm, inflight} */
+/* {rps, rpm, rph, tpm, inflight}; warns about those that can never matter. */
 void limits_read_model(struct draft *d, const struct node *n, struct config_limits *limits);
 /* Warns about limits that can never matter. `n` is the mapping of the whole key. */
 void limits_check_key(struct draft *d, const struct node *n, const struct config_key *key);

@@ -90,7 +90,7 @@ static struct gate *gate_take_over(struct gate *old, const struct config_limits 
 
 static struct gate *old_model_gate(const struct limits *old, int key, struct slice model)
 {
-    const struct config_key *k = key >= 0 ? &old->cfg->keys[key] : NULL;
+    const struct config_key *k = old != NULL && key >= 0 ? &old->cfg->keys[key] : NULL;
 
     for (size_t i = 0; k != NULL && i < k->model_limits_n; i++) {
         if (slice_eq(old->cfg->models[k->model_limits[i].model].name, model))
@@ -104,7 +104,7 @@ static void make_key(struct limits *l, size_t i, const struct limits *old, int o
     const struct config_key *k = &l->cfg->keys[i];
     struct key_gates *g = &l->keys[i];
 
-    g->all = gate_take_over(old_key >= 0 ? old->keys[old_key].all : NULL, &k->limits);
+    g->all = gate_take_over(old != NULL && old_key >= 0 ? old->keys[old_key].all : NULL, &k->limits);
     l->any = l->any || g->all != NULL || k->model_limits_n > 0;
     if (k->model_limits_n == 0)
         return;
@@ -119,7 +119,8 @@ static void make_key(struct limits *l, size_t i, const struct limits *old, int o
 
 static void make_model(struct limits *l, size_t i, const struct limits *old, int old_model)
 {
-    struct model_state *m = &l->models[i], *from = old_model >= 0 ? &old->models[old_model] : NULL;
+    struct model_state *m = &l->models[i],
+                       *from = old != NULL && old_model >= 0 ? &old->models[old_model] : NULL;
 
     ASSERT(pthread_mutex_init(&m->lock, NULL) == 0);
     m->gate = gate_take_over(from != NULL ? from->gate : NULL, &l->cfg->models[i].limits);

@@ -91,6 +91,23 @@ def test_tokens_are_settled_to_what_the_endpoint_reports(gateway, origin):
     assert left[1] - left[2] == pytest.approx(400, abs=20)
 
 
+@pytest.mark.parametrize('path, body, usage', [
+    ('/v1/embeddings', {'input': 'one two'}, {'prompt_tokens': 900, 'total_tokens': 900}),
+    ('/v1/completions', {'prompt': 'one', 'max_tokens': 9}, {'prompt_tokens': 800, 'completion_tokens': 100}),
+    ('/v1/responses', {'input': 'one'}, {'input_tokens': 700, 'output_tokens': 200})])
+def test_tokens_of_other_routes(gateway, origin, path, body, usage):
+    message = {'role': 'assistant', 'content': 'x'}
+    whole = {'id': 'x', 'object': 'list', 'status': 'completed', 'model': 'm', 'usage': usage,
+             'choices': [{'index': 0, 'text': 'x', 'finish_reason': 'stop', 'message': message}],
+             'output': [{'type': 'message', 'content': [{'type': 'output_text', 'text': 'x'}]}],
+             'data': [{'object': 'embedding', 'index': 0, 'embedding': [0.5]}]}
+    gw = gateway(limited(origin(lambda p, r: response(whole)).v1, {'tpm': 5000}))
+    asked = [http.ask(gw.at, 'POST', path, {'model': 'small', **body}, headers=KEY) for _ in range(2)]
+    assert [a.status for a in asked] == [200, 200], asked[0].body
+    left = int(asked[1].headers['x-ratelimit-remaining-tokens'])
+    assert 3700 < left < 5000 - 900, 'the first as it was settled, the second as it is estimated'
+
+
 def test_more_tokens_than_ever_fit(gateway, origin):
     up = origin()
     gw = gateway(limited(up.v1, {'tpm': 1000}))
