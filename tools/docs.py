@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Writes the generated pages of the manual from the tables that the program is compiled from.
 
-    docs.py [--root DIR]            writes docs/{options,metrics,errors,headers,outcomes}.md
+    docs.py [--root DIR]            writes docs/{options,metrics,errors,headers,outcomes,sim-faults}.md
     docs.py --check [--root DIR]    writes nothing; complains as file:line: message where a page differs
 
 A table is a .def file: rows that are macro calls with literals, a comment `columns: a, b, c` that names the
@@ -246,12 +246,29 @@ def headers(table):
     return lines
 
 
+def sim_faults(table):
+    values = {'NONE': '', 'K': '=K', 'TIME': '=TIME'}
+    ways = {'CONNECT': 'listener, timeline, `--fault`', 'TLS': 'listener, timeline, `--fault`'}
+    lines = ['How `tidegate sim` fails on demand; [sim.md](sim.md) is its manual. A fault can be asked for',
+             'by the suffix of a model\'s name (`any~cut=5`), by listener (`--listen ADDR,fault=cut=5`), by',
+             'a timeline (`at=30s for=10s fault=cut=5`), or by probability (`--fault cut=0.1`). What happens',
+             'before a request is read cannot depend on its model. `=K`, tokens before it shows, and `=TIME`',
+             'may be left out.']
+    for title, rows in sections(table.rows):
+        lines += ['', f'## {title[:1].upper()}{title[1:]}', '']
+        cells = [[code(r['label'] + values[r['value']]), ways.get(r['phase'], 'all four'), plain(r['doc'])]
+                 for r in rows]
+        lines += grid(['name', 'asked for by', 'what happens'], cells)
+    return lines
+
+
 PAGES = [  # page, title, table, macro of a row, renderer
     ('docs/options.md', 'Options', 'src/config/options.def', 'OPT', options),
     ('docs/metrics.md', 'Metrics', 'src/base/metrics.def', 'METRIC', metrics),
     ('docs/errors.md', 'Errors', 'src/base/errors.def', 'ERR', errors),
     ('docs/headers.md', 'Headers', 'src/gateway/headers.def', 'HEADER', headers),
     ('docs/outcomes.md', 'Outcomes', 'src/policy/outcome.def', 'OUTCOME', outcomes),
+    ('docs/sim-faults.md', 'Faults of the simulator', 'src/sim/fault.def', 'FAULT', sim_faults),
 ]
 
 

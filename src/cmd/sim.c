@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tidegate sim: options, one loop, one line that says where it listens. */
+/* tidegate sim: files, one loop, lines that say where it listens. */
 #include "cmd/sim.h"
 
 #include <errno.h>
@@ -8,149 +8,97 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
-#include "sim/sim.h"
+#include "cmd/sim_options.h"
+#include "io/tls.h"
+#include "sim/timeline.h"
 
-#define COUNT_MAX 1000000000
 #define PENDING_MAX_BYTES ((size_t)32 * 1024 * 1024)
+#define TIMELINE_MAX_BYTES ((size_t)1024 * 1024)
+#define OWN_NAMES "localhost 127.0.0.1 ::1"
 
-static const char HELP[] =
-    "usage: tidegate sim [OPTION]...\n"
-    "\n"
-    "Runs a simulated model provider: chat completions in OpenAI's and DeepSeek's form, made-up answers "
-    "that\n"
-    "follow from the prompt alone, and faults. Faults are also chosen by a suffix of the model's name, such "
-    "as\n"
-    "any~cut=5 or any~ttft=2s,gap=5ms,tokens=50 (docs/sim.md).\n"
-    "\n"
-    "  --listen ADDR         where to listen (127.0.0.1:9101; port 0 takes a free one and prints it)\n"
-    "  --slots N             answers worked on at a time, others queue with keep-alives (0: no bound)\n"
-    "  --account-limit N     calls in flight before 429 (0: no limit)\n"
-    "  --ttft TIME[:SIGMA]   time to first token: median, and sigma of a lognormal (200ms)\n"
-    "  --gap TIME[:SIGMA]    time between tokens (20ms)\n"
-    "  --tokens N            mean length of an answer (64)\n"
-    "  --keepalive TIME      between keep-alives while queued (1s; 0: none)\n"
-    "  --fault NAME=P        probability of a fault: hang 429 500 503 cut stall nodone malformed empty;\n"
-    "                        may be given several times\n"
-    "  --fault-after K       tokens before cut, stall and malformed show (0: drawn from 1 to 20)\n"
-    "  --seed N              the dice (0); the same requests in the same order meet the same faults and "
-    "times\n"
-    "\n"
-    "SIGTERM or SIGINT stops it. Exit codes: 0 fine, 1 failed, 2 usage.\n";
-
-struct command {
-    const char *listen;
-    struct sim_opts opts;
+/* What is made from the options. */
+struct program {
+    struct sim_command cmd;
+    struct arena arena;
+    struct buf text; /* of the timeline's file */
+    struct sim_timeline timeline;
+    struct tls_config *made, *wrong; /* certificates made on the spot; NULL when nobody needs one */
+    struct tls_config *tls[SIM_PLACES_MAX];
+    struct loop *loop;
+    struct sim *sim;
 };
 
-/* -- options -------------------------------------------------------------------------------------------- */
+/* -- files ---------------------------------------------------------------------------------------------- */
 
-static bool take_count(const char *value, int *out)
+static bool read_file(const char *path, struct buf *out)
 {
-    uint64_t n;
+    FILE *f = fopen(path, "re");
+    char piece[4096];
+    bool fine = f != NULL;
+    size_t n;
 
-    if (!slice_to_u64(slice_of(value), COUNT_MAX, &n))
-        return false;
-    *out = (int)n;
-    return true;
+    while (fine && (n = fread(piece, 1, sizeof piece, f)) > 0)
+        fine = buf_add(out, (struct slice){piece, n}) == ERR_OK;
+    if (fine && ferror(f))
+        fine = false;
+    if (f != NULL)
+        (void)fclose(f);
+    return fine;
 }
 
-/* 0 to 1, in decimal. */
-static bool take_probability(struct slice text, double *out)
+static bool load_timeline(struct program *p)
 {
-    struct slice fraction, whole = slice_cut(text, '.', &fraction);
-    uint64_t n = 0, digits = 0;
-    double unit = 1;
+    const char *path = p->cmd.timeline;
+    struct sim_timeline_error error;
 
-    if (!slice_to_u64(whole, 1, &n))
-        return false;
-    if (fraction.p != NULL && (fraction.n > 15 || !slice_to_u64(fraction, UINT64_MAX, &digits)))
-        return false;
-    for (size_t i = 0; i < fraction.n; i++)
-        unit /= 10;
-    *out = (double)n + (double)digits * unit;
-    return *out <= 1;
-}
-
-static bool take_fault(const char *value, struct sim_opts *o)
-{
-    struct slice p, name = slice_cut(slice_of(value), '=', &p);
-    enum sim_fault f = sim_fault_of(name);
-    double sum = 0;
-
-    if (f == SIM_NONE || p.p == NULL || !take_probability(p, &o->fault_p[f]))
-        return false;
-    for (int i = 0; i < SIM_FAULT_N; i++)
-        sum += o->fault_p[i];
-    return sum <= 1 + 1e-9;
-}
-
-static bool take(struct command *c, const char *name, const char *value)
-{
-    struct sim_opts *o = &c->opts;
-    struct sim_time t;
-
-    if (strcmp(name, "--listen") == 0) {
-        c->listen = value;
+    if (path == NULL)
         return true;
-    }
-    if (strcmp(name, "--slots") == 0)
-        return take_count(value, &o->slots);
-    if (strcmp(name, "--account-limit") == 0)
-        return take_count(value, &o->account_limit);
-    if (strcmp(name, "--ttft") == 0)
-        return sim_time_parse(slice_of(value), &o->ttft);
-    if (strcmp(name, "--gap") == 0)
-        return sim_time_parse(slice_of(value), &o->gap);
-    if (strcmp(name, "--tokens") == 0)
-        return take_count(value, &o->tokens_mean) && o->tokens_mean > 0;
-    if (strcmp(name, "--fault") == 0)
-        return take_fault(value, o);
-    if (strcmp(name, "--fault-after") == 0)
-        return take_count(value, &o->fault_after);
-    if (strcmp(name, "--seed") == 0)
-        return slice_to_u64(slice_of(value), UINT64_MAX, &o->seed);
-    if (!sim_time_parse(slice_of(value), &t)) /* --keepalive */
+    if (!read_file(path, &p->text)) {
+        fprintf(stderr, "tidegate sim: %s cannot be read: %s\n", path,
+                errno != 0 ? strerror(errno) : "it is larger than 1 MiB");
         return false;
-    o->keepalive_us = t.median_us;
+    }
+    if (!sim_timeline_parse(buf_slice(&p->text), &p->arena, &p->timeline, &error)) {
+        fprintf(stderr, "%s:%d:%d: %s\n", path, error.line, error.column, error.text);
+        return false;
+    }
+    p->cmd.opts.timeline = &p->timeline;
     return true;
 }
 
-static bool is_option(struct slice name)
+static bool make_certificates(struct program *p)
 {
-    static const char *const OPTIONS[] = {"--listen",      "--slots",  "--account-limit", "--ttft",
-                                          "--gap",         "--tokens", "--keepalive",     "--fault",
-                                          "--fault-after", "--seed"};
-
-    for (size_t i = 0; i < sizeof OPTIONS / sizeof OPTIONS[0]; i++) {
-        if (slice_eq(name, slice_of(OPTIONS[i])))
-            return true;
+    p->made = tls_config_self_made(OWN_NAMES);
+    p->wrong = tls_config_self_made("wrong.invalid");
+    if (p->made == NULL || p->wrong == NULL) {
+        fprintf(stderr, "tidegate sim: OpenSSL cannot make a certificate\n");
+        return false;
     }
-    return false;
+    if (p->cmd.tls_out != NULL && !tls_config_save(p->made, p->cmd.tls_out)) {
+        fprintf(stderr, "tidegate sim: %s cannot be written: %s\n", p->cmd.tls_out, strerror(errno));
+        return false;
+    }
+    return true;
 }
 
-/* Options as "--name value" or "--name=value". */
-static bool read_options(struct command *c, int argc, char **argv)
+static bool load_tls(struct program *p)
 {
-    for (int i = 1; i < argc; i++) {
-        struct slice value, name = slice_cut(slice_of(argv[i]), '=', &value);
-        char key[32];
+    for (size_t i = 0; i < p->cmd.places_n; i++) {
+        const struct sim_place *at = &p->cmd.places[i];
+        const char *why = "";
 
-        if (!is_option(name)) {
-            fprintf(stderr, "tidegate sim: %s is not understood; tidegate sim --help lists the options\n",
-                    argv[i]);
+        if (!at->tls)
+            continue;
+        if (p->made == NULL && !make_certificates(p))
             return false;
-        }
-        if (value.p == NULL && i + 1 == argc) {
-            fprintf(stderr, "tidegate sim: %s needs a value\n", argv[i]);
-            return false;
-        }
-        snprintf(key, sizeof key, "%.*s", SLICE_ARG(name));
-        if (value.p == NULL)
-            value = slice_of(argv[++i]);
-        if (!take(c, key, value.p)) { /* value.p ends with the argument's NUL */
-            fprintf(stderr, "tidegate sim: %s: \"%s\" is not understood; see tidegate sim --help\n", key,
-                    value.p);
+        if (at->cert == NULL)
+            continue;
+        p->tls[i] = tls_config_server(at->cert, at->key, &why);
+        if (p->tls[i] == NULL) {
+            fprintf(stderr, "tidegate sim: --listen %s: %s (%s, %s)\n", at->address, why, at->cert, at->key);
             return false;
         }
     }
@@ -187,68 +135,96 @@ static void raise_descriptor_limit(void)
     }
 }
 
-static bool serve(struct loop *l, struct sim *s, const struct command *c, const struct addr *at)
+/* The first lines are for people, the others too: one for each listener, in their order. */
+static void announce(const struct sim_place *at, const struct addr *bound)
 {
-    static const int STOP[] = {SIGTERM, SIGINT};
-    struct addr bound;
+    const char *scheme = at->tls ? "https" : "http";
     char text[64];
 
-    if (loop_real_signals(l, STOP, 2, on_signal, l) != ERR_OK || sim_listen(s, at, &bound) != ERR_OK) {
-        fprintf(stderr, "tidegate sim: cannot listen at %s: %s\n", c->listen, strerror(errno));
-        return false;
+    addr_format(bound, text, sizeof text);
+    fprintf(stderr, "tidegate sim: listening at %s://%s/v1 (OpenAI's form) and %s://%s (DeepSeek's form)\n",
+            scheme, text, scheme, text);
+}
+
+static bool listen_everywhere(struct program *p)
+{
+    for (size_t i = 0; i < p->cmd.places_n; i++) {
+        const struct sim_place *at = &p->cmd.places[i];
+        struct sim_listen_opts o = {.name = at->name, .rule = at->rule};
+        struct addr bound;
+
+        if (at->tls) {
+            o.tls = p->tls[i] != NULL ? p->tls[i] : p->made;
+            o.wrong = p->wrong;
+        }
+        if (sim_listen_with(p->sim, &at->at, &o, &bound) != ERR_OK) {
+            fprintf(stderr, "tidegate sim: cannot listen at %s: %s\n", at->address, strerror(errno));
+            return false;
+        }
+        announce(at, &bound);
     }
-    addr_format(&bound, text, sizeof text);
-    fprintf(stderr,
-            "tidegate sim: listening at http://%s/v1 (OpenAI's form) and http://%s (DeepSeek's form)\n", text,
-            text);
-    loop_real_run(l);
     return true;
 }
 
-static int run(const struct command *c, const struct addr *at)
+static bool serve(struct program *p)
 {
-    struct real_opts ro = {.seed = c->opts.seed, .pending_max = PENDING_MAX_BYTES};
-    struct loop *l = loop_real_new(&ro);
-    struct sim *s;
+    static const int STOP[] = {SIGTERM, SIGINT};
+    struct real_opts ro = {.seed = p->cmd.opts.seed, .pending_max = PENDING_MAX_BYTES};
     bool fine;
 
-    if (l == NULL) {
+    p->loop = loop_real_new(&ro);
+    if (p->loop == NULL || loop_real_signals(p->loop, STOP, 2, on_signal, p->loop) != ERR_OK) {
         fprintf(stderr, "tidegate sim: the loop cannot be made: %s\n", strerror(errno));
-        return 1;
+        loop_free(&p->loop);
+        return false;
     }
-    s = sim_new(l, &c->opts);
-    fine = serve(l, s, c, at);
-    sim_free(&s);
-    loop_free(&l);
-    return fine ? 0 : 1;
+    p->sim = sim_new(p->loop, &p->cmd.opts);
+    fine = listen_everywhere(p);
+    if (fine)
+        loop_real_run(p->loop);
+    sim_free(&p->sim);
+    loop_free(&p->loop);
+    return fine;
+}
+
+static bool run(struct program *p)
+{
+    bool fine;
+
+    arena_init(&p->arena, NULL, 0, 4096);
+    buf_init(&p->text, TIMELINE_MAX_BYTES, NULL);
+    errno = 0;
+    fine = load_timeline(p) && load_tls(p);
+    for (size_t i = 0; fine && i < p->cmd.places_n; i++)
+        fine = can_bind(p->cmd.places[i].address, &p->cmd.places[i].at);
+    fine = fine && serve(p);
+    for (size_t i = 0; i < p->cmd.places_n; i++)
+        tls_config_free(&p->tls[i]);
+    tls_config_free(&p->made);
+    tls_config_free(&p->wrong);
+    buf_fini(&p->text);
+    arena_fini(&p->arena);
+    return fine;
 }
 
 int sim_main(int argc, char **argv)
 {
-    struct command c = {.listen = "127.0.0.1:9101"};
-    struct addr at;
+    struct program p = {.loop = NULL};
     sigset_t stop;
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            fputs(HELP, stdout);
+            fputs(SIM_HELP, stdout);
             return 0;
         }
     }
-    sim_opts_default(&c.opts);
-    c.opts.deepseek = true;
-    if (!read_options(&c, argc, argv))
+    if (!sim_command_read(&p.cmd, argc, argv))
         return 2;
-    if (addr_parse(slice_of(c.listen), &at) != ERR_OK) {
-        fprintf(stderr, "tidegate sim: --listen %s: an address is numbers and a port, like 127.0.0.1:9101\n",
-                c.listen);
-        return 2;
-    }
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
     pthread_sigmask(SIG_BLOCK, &stop, NULL);
     raise_descriptor_limit();
-    return can_bind(c.listen, &at) ? run(&c, &at) : 1;
+    return run(&p) ? 0 : 1;
 }

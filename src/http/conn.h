@@ -62,6 +62,9 @@ enum { CONN_CHUNKED = -1, CONN_NO_BODY = -2 };
 void conn_head(struct conn *c, int status, const struct header *headers, size_t headers_n, int64_t length);
 /* A piece of the body; the bytes must be valid until the end of the turn. */
 void conn_body(struct conn *c, struct slice bytes);
+/* Bytes as they are, outside of all framing and also instead of a head: for a provider that fails on purpose.
+ * They must be valid until the end of the turn. */
+void conn_raw(struct conn *c, struct slice bytes);
 /* The response is complete; the connection goes on with the next request or closes. The request's memory
  * may be gone when this returns. */
 void conn_end(struct conn *c);

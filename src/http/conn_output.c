@@ -163,6 +163,14 @@ void conn_body(struct conn *c, struct slice bytes)
     }
 }
 
+void conn_raw(struct conn *c, struct slice bytes)
+{
+    ASSERT(!c->over && c->request != NULL && !c->request->ended);
+    c->request->head_sent = true;
+    if (bytes.n > 0)
+        send_bytes(c, bytes.p, bytes.n);
+}
+
 void conn_end(struct conn *c)
 {
     struct request *rq = c->request;

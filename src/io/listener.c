@@ -79,8 +79,7 @@ void listener_close(struct listener **lsp)
     loop_defer(ls->loop, &ls->afterwards, free_listener);
 }
 
-/* A socket bound to `at`, or -1 with errno. */
-static int bind_socket(const struct addr *at, bool shared)
+int listener_bind(const struct addr *at, bool shared)
 {
     int fd = socket(at->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
     int saved;
@@ -102,7 +101,7 @@ static int bind_socket(const struct addr *at, bool shared)
 
 int loop_real_probe(const struct addr *at)
 {
-    int fd = bind_socket(at, false);
+    int fd = listener_bind(at, false);
 
     if (fd < 0)
         return errno;
@@ -113,7 +112,7 @@ int loop_real_probe(const struct addr *at)
 enum err listener_open(struct loop *l, const struct addr *at, accept_cb cb, void *ud, struct listener **out,
                        struct addr *bound)
 {
-    int fd = bind_socket(at, true);
+    int fd = listener_bind(at, true);
     struct listener *ls;
 
     *out = NULL;

@@ -16,6 +16,7 @@
 
 struct loop;
 struct listener;
+struct mute;       /* an address that is held without taking connections */
 struct task;       /* io/helpers.h */
 struct tls_config; /* io/tls.h */
 
@@ -40,6 +41,10 @@ struct loop_ops {
     enum err (*listen)(struct loop *l, const struct addr *at, accept_cb cb, void *ud, struct listener **out,
                        struct addr *bound);
     void (*unlisten)(struct listener **ls);
+    /* Holds an address so that nobody takes a connection there: connects are refused, or (deaf) never
+     * answered, as by a listener whose backlog is full. For the simulator; may be NULL elsewhere. */
+    enum err (*mute)(struct loop *l, const struct addr *at, bool deaf, struct mute **out);
+    void (*unmute)(struct mute **m);
     /* The callback comes later, never inside the call. Bounded by the implementation (5 s). */
     struct lookup *(*resolve)(struct loop *l, const char *host, uint16_t port, lookup_cb cb, void *ud);
     void (*lookup_cancel)(struct lookup **k);

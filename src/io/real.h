@@ -56,5 +56,11 @@ struct stream *tcp_accepted(struct loop *l, int fd, bool is_unix);
 enum err listener_open(struct loop *l, const struct addr *at, accept_cb cb, void *ud, struct listener **out,
                        struct addr *bound);
 void listener_close(struct listener **ls);
+/* A socket bound to `at`, or -1 with errno. shared: SO_REUSEPORT. */
+int listener_bind(const struct addr *at, bool shared);
+
+/* mute.c */
+enum err mute_open(struct loop *l, const struct addr *at, bool deaf, struct mute **out);
+void mute_close(struct mute **m);
 
 #endif

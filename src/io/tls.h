@@ -15,6 +15,12 @@ struct tls_config *tls_config_client(const char *ca_file, const char **why);
 bool tls_config_identify(struct tls_config *c, const char *cert_file, const char *key_file, const char **why);
 /* A server configuration for the simulator and tests. */
 struct tls_config *tls_config_server(const char *cert_file, const char *key_file, const char **why);
+/* The same with a key and a certificate made on the spot: signed by itself, for these names and addresses
+ * (with blanks between them), valid from yesterday for 30 days. For the simulator. NULL when OpenSSL cannot.
+ */
+struct tls_config *tls_config_self_made(const char *names);
+/* Writes the certificate of a server configuration as PEM; false with errno. */
+bool tls_config_save(const struct tls_config *c, const char *file);
 void tls_config_free(struct tls_config **c);
 
 /* Wraps an opened or opening stream and takes it over (*lower becomes NULL). The result behaves as a stream

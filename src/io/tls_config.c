@@ -102,13 +102,20 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_OK;
 }
 
-struct tls_config *tls_config_server(const char *cert_file, const char *key_file, const char **why)
+struct tls_config *tls_config_bare(void)
 {
     struct tls_config *c = make(TLS_server_method(), true);
 
+    SSL_CTX_set_alpn_select_cb(c->ctx, choose_protocol, NULL);
+    return c;
+}
+
+struct tls_config *tls_config_server(const char *cert_file, const char *key_file, const char **why)
+{
+    struct tls_config *c = tls_config_bare();
+
     *why = "";
     ERR_clear_error();
-    SSL_CTX_set_alpn_select_cb(c->ctx, choose_protocol, NULL);
     if (SSL_CTX_use_certificate_chain_file(c->ctx, cert_file) != 1)
         return refuse(c, "the certificate file cannot be read", why);
     if (SSL_CTX_use_PrivateKey_file(c->ctx, key_file, SSL_FILETYPE_PEM) != 1)

@@ -15,6 +15,8 @@ struct tls_config {
     int refs_n; /* atomic: the creator's and one per stream */
 };
 
+/* A server configuration that has no certificate yet. */
+struct tls_config *tls_config_bare(void);
 struct tls_config *tls_config_ref(struct tls_config *c);
 /* SNI, and what the certificate must say. A host that cannot be a name fails the verification later. */
 void tls_expect_host(SSL *ssl, const char *host);

@@ -102,6 +102,10 @@ void vend_drop_queue(struct listener *ls);
 /* The loop goes: ends that only lingered go with it. */
 void vend_drop_all(struct vloop *l);
 
+/* virtual_mute.c */
+enum err vmute_open(struct loop *l, const struct addr *at, bool deaf, struct mute **out);
+void vmute_close(struct mute **m);
+
 /* virtual_task.c */
 void vtask_offload(struct loop *l, struct task *t);
 

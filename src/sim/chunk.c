@@ -26,7 +26,7 @@ static uint32_t tokens_n(const struct sim_script *s)
 
 static const char *finish_reason(const struct sim_script *s)
 {
-    return s->cut_short ? "length" : "stop";
+    return s->finish != NULL ? s->finish : "stop";
 }
 
 static struct slice json_string_of(struct slice text, struct arena *arena)

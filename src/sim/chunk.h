@@ -15,7 +15,7 @@ struct sim_script {
     bool deepseek;            /* the form; OpenAI's otherwise */
     uint32_t thoughts_n;      /* tokens of reasoning_content */
     uint32_t words_n;         /* tokens of content */
-    bool cut_short;           /* max_tokens was smaller than what there was to say */
+    const char *finish;       /* finish_reason; NULL: "stop" */
     size_t size;              /* pad events to so many bytes */
     struct slice open, close; /* of every event: up to the delta's members; behind them */
     struct slice word, word_close, thought, thought_close; /* around a token */

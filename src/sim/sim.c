@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "sim/plan.h"
 #include "sim/work.h"
 
 #define HEAD_MAX_BYTES (64 * 1024)
@@ -26,52 +27,7 @@ void sim_opts_default(struct sim_opts *o)
     };
 }
 
-/* -- answering ------------------------------------------------------------------------------------------ */
-
-struct header sim_request_id(struct sim *s)
-{
-    struct slice id = arena_printf(&s->loop->turn, "sim-%012llx", (unsigned long long)++s->request_ids_n);
-
-    return (struct header){SLICE("X-Request-Id"), id};
-}
-
-static void respond(struct sim *s, struct conn *c, int status, struct header more, struct slice body)
-{
-    struct header h[3] = {{SLICE("Content-Type"), SLICE("application/json")}, sim_request_id(s), more};
-
-    conn_respond(c, status, h, more.name.n > 0 ? 3 : 2, body);
-}
-
-static void add_nullable(struct buf *b, const char *name, const char *value)
-{
-    (void)!buf_printf(b, ",\"%s\":", name);
-    if (value != NULL)
-        (void)!buf_add_json_string(b, slice_of(value));
-    else
-        (void)!buf_add(b, SLICE("null"));
-}
-
-void sim_refuse(struct sim *s, struct conn *c, const struct sim_error *error)
-{
-    struct header more = {SLICE_NONE, SLICE_NONE};
-    struct slice body;
-    struct buf b;
-
-    buf_init(&b, ERROR_MAX_BYTES, NULL);
-    (void)!buf_add(&b, SLICE("{\"error\":{\"message\":"));
-    (void)!buf_add_json_string(&b, slice_of(error->text));
-    add_nullable(&b, "type", error->type);
-    add_nullable(&b, "param", error->param);
-    add_nullable(&b, "code", error->code);
-    (void)!buf_add(&b, SLICE("}}"));
-    body = arena_dup(&s->loop->turn, buf_slice(&b));
-    buf_fini(&b);
-    if (error->status == 429)
-        more = (struct header){SLICE("Retry-After"), SLICE("1")};
-    else if (error->allow != NULL)
-        more = (struct header){SLICE("Allow"), slice_of(error->allow)};
-    respond(s, c, error->status, more, body);
-}
+/* -- pages ---------------------------------------------------------------------------------------------- */
 
 static void page_models(struct sim *s, struct conn *c)
 {
@@ -83,7 +39,7 @@ static void page_models(struct sim *s, struct conn *c)
         (void)!buf_printf(&b, "%s{\"id\":\"%s\",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"sim\"}",
                           i > 0 ? "," : "", MODELS[i], (long long)(s->loop->wall_us / CLOCK_SECOND_US));
     (void)!buf_add(&b, SLICE("]}"));
-    respond(s, c, 200, (struct header){SLICE_NONE, SLICE_NONE}, arena_dup(&s->loop->turn, buf_slice(&b)));
+    sim_respond(s, c, 200, (struct header){SLICE_NONE, SLICE_NONE}, arena_dup(&s->loop->turn, buf_slice(&b)));
     buf_fini(&b);
 }
 
@@ -101,46 +57,50 @@ static void page_stats(struct sim *s, struct conn *c)
                       (unsigned long long)st->cancelled_n, (unsigned long long)st->tokens_n, st->working_n,
                       st->queued_n, st->conns_n);
     for (int f = SIM_NONE + 1; f < SIM_FAULT_N; f++)
-        (void)!buf_printf(&b, "%s\"%s\":%llu", f > SIM_NONE + 1 ? "," : "", sim_fault_name((enum sim_fault)f),
-                          (unsigned long long)st->faults_n[f]);
+        (void)!buf_printf(&b, "%s\"%s\":%llu", f > SIM_NONE + 1 ? "," : "",
+                          sim_fault_row((enum sim_fault)f)->label, (unsigned long long)st->faults_n[f]);
     (void)!buf_add(&b, SLICE("}}"));
-    respond(s, c, 200, (struct header){SLICE_NONE, SLICE_NONE}, arena_dup(&s->loop->turn, buf_slice(&b)));
+    sim_respond(s, c, 200, (struct header){SLICE_NONE, SLICE_NONE}, arena_dup(&s->loop->turn, buf_slice(&b)));
     buf_fini(&b);
 }
 
 /* -- connections ---------------------------------------------------------------------------------------- */
 
-static void *wrong_method(struct sim *s, struct conn *c, const char *allowed)
+static void *wrong_method(struct sim *s, struct conn *c, struct slice allowed)
 {
-    sim_refuse(s, c,
-               &(struct sim_error){405, "invalid_request_error", "method_not_allowed", NULL,
-                                   "This route does not take this method.", allowed});
+    struct sim_error error =
+        sim_error_make(405, "method_not_allowed", NULL, "This route does not take this method.");
+
+    error.more = (struct header){SLICE("Allow"), allowed};
+    sim_refuse(s, c, &error);
     return NULL;
 }
 
 static void *on_request(void *owner, struct conn *c, const struct http_request *rq, struct arena *arena)
 {
-    struct sim *s = owner;
+    struct sim_door *d = owner;
+    struct sim *s = d->sim;
     struct slice path = slice_starts(rq->path, SLICE("/v1/")) ? slice_from(rq->path, 3) : rq->path;
     bool is_get = rq->method == HTTP_GET || rq->method == HTTP_HEAD;
+    struct sim_error error;
 
     if (slice_eq(path, SLICE("/chat/completions"))) {
         if (rq->method != HTTP_POST)
-            return wrong_method(s, c, "POST");
-        return sim_work_new(s, c, rq, arena);
+            return wrong_method(s, c, SLICE("POST"));
+        return sim_work_new(d, c, rq, arena);
     }
     if (slice_eq(path, SLICE("/models")) || slice_eq(path, SLICE("/sim/stats"))) {
         if (!is_get)
-            return wrong_method(s, c, "GET");
+            return wrong_method(s, c, SLICE("GET"));
         if (slice_eq(path, SLICE("/models")))
             page_models(s, c);
         else
             page_stats(s, c);
         return NULL;
     }
-    sim_refuse(s, c,
-               &(struct sim_error){404, "invalid_request_error", "not_found", NULL,
-                                   "The simulator has chat/completions, models and sim/stats.", NULL});
+    error =
+        sim_error_make(404, "not_found", NULL, "The simulator has chat/completions, models and sim/stats.");
+    sim_refuse(s, c, &error);
     return NULL;
 }
 
@@ -169,24 +129,27 @@ static void on_refused(void *owner, struct conn *c, enum err why)
 {
     const struct err_row *row = err_row(why);
 
-    sim_refuse(owner, c, &(struct sim_error){row->status, row->type, row->code, NULL, row->text, NULL});
+    struct sim_error error = sim_error_make(row->status, row->code, NULL, row->text);
+
+    sim_refuse(((struct sim_door *)owner)->sim, c, &error);
 }
 
 static void on_conn_closed(void *owner, struct conn *c)
 {
     (void)c;
-    ((struct sim *)owner)->stats.conns_n--;
+    ((struct sim_door *)owner)->sim->stats.conns_n--;
 }
 
 static const struct conn_handler HANDLER = {
     on_request, on_body, on_complete, on_gone, on_drain, on_refused, on_conn_closed,
 };
 
-static void on_accept(void *ud, struct stream *stream, const struct addr *peer)
+void sim_accept(struct sim_door *d, struct stream **stream, const struct addr *peer)
 {
-    struct sim *s = ud;
-    struct conn *c = conn_new(stream, peer, &s->limits, &HANDLER, s);
+    struct sim *s = d->sim;
+    struct conn *c = conn_new(*stream, peer, &s->limits, &HANDLER, d);
 
+    *stream = NULL;
     list_push_back(&s->conns, conn_node(c));
     s->stats.conns_n++;
 }
@@ -208,19 +171,29 @@ struct sim *sim_new(struct loop *l, const struct sim_opts *o)
     s->json = json_pool_new(JSON_POOL_BYTES);
     list_init(&s->conns);
     list_init(&s->line);
+    list_init(&s->busy);
+    s->began_us = l->now_us;
     rng_seed(&s->dice, o->seed);
     return s;
 }
 
-enum err sim_listen(struct sim *s, const struct addr *at, struct addr *bound)
+enum err sim_listen_with(struct sim *s, const struct addr *at, const struct sim_listen_opts *o,
+                         struct addr *bound)
 {
     enum err e;
 
-    ASSERT(s->listeners_n < SIM_LISTENERS_MAX);
-    e = s->loop->ops->listen(s->loop, at, on_accept, s, &s->listeners[s->listeners_n], bound);
+    ASSERT(s->doors_n < SIM_DOORS_MAX);
+    e = sim_door_open(s, at, o, &s->doors[s->doors_n]);
+    if (e == ERR_OK && bound != NULL)
+        *bound = s->doors[s->doors_n]->at;
     if (e == ERR_OK)
-        s->listeners_n++;
+        s->doors_n++;
     return e;
+}
+
+enum err sim_listen(struct sim *s, const struct addr *at, struct addr *bound)
+{
+    return sim_listen_with(s, at, &(struct sim_listen_opts){.name = NULL}, bound);
 }
 
 const struct sim_stats *sim_stats(const struct sim *s)
@@ -236,10 +209,10 @@ void sim_free(struct sim **sp)
     if (s == NULL)
         return;
     s->closing = true;
-    for (size_t i = 0; i < s->listeners_n; i++)
-        s->loop->ops->unlisten(&s->listeners[i]);
     while (!list_empty(&s->conns))
         conn_close(conn_of_node(s->conns.next));
+    for (size_t i = 0; i < s->doors_n; i++)
+        sim_door_close(&s->doors[i]);
     ASSERT(s->stats.conns_n == 0 && s->slots_used == 0 && list_empty(&s->line));
     json_pool_free(&s->json);
     mem_free(s);

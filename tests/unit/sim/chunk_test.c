@@ -58,7 +58,7 @@ TEST(openai_with_usage_has_a_chunk_for_it_and_null_elsewhere)
     struct answer a;
     struct arena *m = &a.arena;
 
-    make(&a, (struct sim_script){.words_n = 2, .cut_short = true}, true);
+    make(&a, (struct sim_script){.words_n = 2, .finish = "length"}, true);
     CHECK_IS(sim_chunk_token(&a.script, 0, m), OPEN "\"content\":\"time\"" CLOSE ",\"usage\":null}\n\n");
     CHECK_IS(sim_chunk_end(&a.script, true, m),
              OPEN "},\"logprobs\":null,\"finish_reason\":\"length\"}],\"usage\":null}\n\n" HEAD

@@ -26,7 +26,8 @@ struct kit {
     int ended_n;
 };
 
-static inline void kit_init_net(struct kit *k, const struct sim_opts *o, const struct vnet_opts *net)
+static inline void kit_init_at(struct kit *k, const struct sim_opts *o, const struct vnet_opts *net,
+                               const struct sim_listen_opts *listen)
 {
     memset(k, 0, sizeof *k);
     k->net = vnet_new(net);
@@ -34,7 +35,12 @@ static inline void kit_init_net(struct kit *k, const struct sim_opts *o, const s
     k->client = vnet_loop(k->net, NULL, (size_t)64 * 1024 * 1024);
     k->sim = sim_new(k->server, o);
     CHECK_INT(addr_parse(SLICE("127.0.0.1:9101"), &k->at), ERR_OK);
-    CHECK_INT(sim_listen(k->sim, &k->at, NULL), ERR_OK);
+    CHECK_INT(sim_listen_with(k->sim, &k->at, listen, NULL), ERR_OK);
+}
+
+static inline void kit_init_net(struct kit *k, const struct sim_opts *o, const struct vnet_opts *net)
+{
+    kit_init_at(k, o, net, &(struct sim_listen_opts){.name = NULL});
 }
 
 static inline void kit_init(struct kit *k, const struct sim_opts *o)
@@ -98,9 +104,21 @@ static inline struct caller *kit_chat(struct kit *k, const char *model, bool str
     return kit_call(k, "/v1/chat/completions", body, NULL);
 }
 
+static inline void kit_on_alarm(struct timer *t)
+{
+    (void)t;
+}
+
+/* So long, also when nothing happens. */
 static inline void kit_run(struct kit *k, int64_t us)
 {
+    struct timer alarm;
+
+    timer_init(&alarm, kit_on_alarm);
+    timer_set(&k->client->wheel, &alarm, vnet_now_us(k->net) + us);
     vnet_run(k->net, vnet_now_us(k->net) + us, NULL);
+    timer_stop(&k->client->wheel, &alarm);
+    k->client->now_us = vnet_now_us(k->net); /* callers that are started between two runs begin now */
 }
 
 static inline bool buf_has(const struct buf *b, const char *text)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Times, the suffixes of model names, and faults by probability. */
-#include "sim/faults.h"
+/* The suffixes of model names, faults by probability, and which layer overrides which. */
+#include "sim/plan.h"
 
 #include "base/clock.h"
 #include "tap.h"
@@ -14,61 +14,12 @@ static bool plan(const struct sim_opts *o, const char *model, struct sim_plan *o
 
     rng_seed(&dice, 1);
     arena_init(&arena, NULL, 0, 1024);
-    fine = sim_plan_make(o, slice_of(model), &dice, &arena, out, &why);
+    fine = sim_plan_make(&(struct sim_case){.opts = o, .model = slice_of(model)}, &dice, &arena, out, &why);
     CHECK(fine == (why == NULL));
     if (!fine) /* it lists what it knows */
         CHECK(slice_find(slice_of(why), SLICE("ttft=TIME, gap=TIME")) >= 0);
     arena_fini(&arena);
     return fine;
-}
-
-TEST(names_of_faults_are_found_again)
-{
-    for (int f = SIM_NONE + 1; f < SIM_FAULT_N; f++)
-        CHECK_INT(sim_fault_of(slice_of(sim_fault_name((enum sim_fault)f))), f);
-    CHECK_INT(sim_fault_of(SLICE("")), SIM_NONE);
-    CHECK_INT(sim_fault_of(SLICE("CUT")), SIM_NONE);
-}
-
-TEST(times_are_read)
-{
-    static const struct {
-        const char *text;
-        int64_t us;
-        double sigma;
-    } FINE[] = {
-        {"200ms", 200000, 0},   {"2s", 2000000, 0},   {"1.5s", 1500000, 0}, {"0", 0, 0},
-        {"7us", 7, 0},          {"3m", 180000000, 0}, {"0.25ms", 250, 0},   {"200ms:0.5", 200000, .5},
-        {"1s:10", 1000000, 10},
-    };
-    static const char *const BAD[] = {"",       "5",         "ms",   "5 ms",   "-5ms",   "5h",
-                                      "5ms ",   "1.s",       "5ms:", "5ms:x",  "5ms:11", ".5s",
-                                      "99999m", "5ms:0.5:1", "inf",  "0x10ms", "1e3ms",  "5MS"};
-    struct sim_time t;
-
-    for (size_t i = 0; i < sizeof FINE / sizeof FINE[0]; i++) {
-        CHECK(sim_time_parse(slice_of(FINE[i].text), &t));
-        CHECK_INT(t.median_us, FINE[i].us);
-        CHECK(t.sigma == FINE[i].sigma);
-    }
-    for (size_t i = 0; i < sizeof BAD / sizeof BAD[0]; i++) {
-        if (!CHECK(!sim_time_parse(slice_of(BAD[i]), &t)))
-            printf("# accepted: %s\n", BAD[i]);
-    }
-}
-
-TEST(drawn_times_have_their_median)
-{
-    struct sim_time t = {100000, 0.5};
-    struct rng dice;
-    int below_n = 0;
-
-    rng_seed(&dice, 7);
-    for (int i = 0; i < 10000; i++)
-        below_n += sim_time_draw(&t, &dice) < t.median_us;
-    CHECK(below_n > 4800 && below_n < 5200);
-    t.sigma = 0;
-    CHECK_INT(sim_time_draw(&t, &dice), 100000);
 }
 
 TEST(a_name_without_suffix_changes_nothing)
@@ -162,14 +113,14 @@ TEST(probabilities_hold_and_a_suffix_comes_first)
     rng_seed(&dice, 3);
     arena_init(&arena, NULL, 0, 1024);
     for (int i = 0; i < 10000; i++) {
-        CHECK(sim_plan_make(&o, SLICE("any"), &dice, &arena, &p, &why));
+        CHECK(sim_plan_make(&(struct sim_case){.opts = &o, .model = SLICE("any")}, &dice, &arena, &p, &why));
         n[p.fault]++;
     }
     CHECK(n[SIM_CUT] > 1850 && n[SIM_CUT] < 2150);
     CHECK(n[SIM_EMPTY] > 890 && n[SIM_EMPTY] < 1110);
     CHECK_INT(n[SIM_NONE] + n[SIM_CUT] + n[SIM_EMPTY], 10000);
     o.fault_p[SIM_CUT] = 1;
-    CHECK(sim_plan_make(&o, SLICE("any~hang"), &dice, &arena, &p, &why));
+    CHECK(sim_plan_make(&(struct sim_case){.opts = &o, .model = SLICE("any~hang")}, &dice, &arena, &p, &why));
     CHECK_INT(p.fault, SIM_HANG);
     arena_fini(&arena);
 }
