@@ -32,18 +32,25 @@ static void share(int *parent, int *first_user, int model)
         join(parent, *first_user, model);
 }
 
-static void share_targets(const struct config *cfg, int model, int *parent, int *by_endpoint, int *by_account)
+/* One configuration's models among all: `first` is the number of its first one. */
+struct part {
+    const struct config *cfg;
+    const int *account_number;
+    int first;
+};
+
+static void share_targets(const struct part *p, int model, int *parent, int *by_endpoint, int *by_account)
 {
-    const struct config_model *m = &cfg->models[model];
+    const struct config_model *m = &p->cfg->models[model];
 
     for (size_t i = 0; i < m->tiers_n; i++) {
         for (size_t k = 0; k < m->tiers[i].targets_n; k++) {
             int endpoint = m->tiers[i].targets[k].endpoint;
-            ASSERT(endpoint >= 0 && (size_t)endpoint < cfg->endpoints_n);
-            int account = cfg->endpoints[endpoint].account;
-            share(parent, &by_endpoint[endpoint], model);
+            ASSERT(endpoint >= 0 && (size_t)endpoint < p->cfg->endpoints_n);
+            int account = p->cfg->endpoints[endpoint].account;
+            share(parent, &by_endpoint[endpoint], p->first + model);
             if (account >= 0)
-                share(parent, &by_account[account], model);
+                share(parent, &by_account[p->account_number[account]], p->first + model);
         }
     }
 }
@@ -57,23 +64,51 @@ static int *filled(size_t n, int value)
     return p;
 }
 
-size_t groups_of_models(const struct config *cfg, int *group_of)
+static void share_part(const struct part *p, int *parent, int *by_account)
 {
-    int *parent = filled(cfg->models_n, 0);
-    int *by_endpoint = filled(cfg->endpoints_n, -1);
-    int *by_account = filled(cfg->accounts_n, -1);
-    size_t groups_n = 0;
+    int *by_endpoint = filled(p->cfg->endpoints_n, -1);
 
-    for (size_t i = 0; i < cfg->models_n; i++)
+    for (size_t i = 0; i < p->cfg->models_n; i++)
+        share_targets(p, (int)i, parent, by_endpoint, by_account);
+    mem_free(by_endpoint);
+}
+
+size_t groups_of_all(const struct config *const *cfgs, size_t n, const struct accounts *accounts,
+                     int *group_of)
+{
+    size_t models_n = 0, groups_n = 0;
+
+    for (size_t c = 0; c < n; c++)
+        models_n += cfgs[c]->models_n;
+
+    int *parent = filled(models_n, 0);
+    int *by_account = filled(accounts->n, -1);
+    struct part p = {.first = 0};
+
+    for (size_t i = 0; i < models_n; i++)
         parent[i] = (int)i;
-    for (size_t i = 0; i < cfg->models_n; i++)
-        share_targets(cfg, (int)i, parent, by_endpoint, by_account);
-    for (size_t i = 0; i < cfg->models_n; i++) {
+    for (size_t c = 0; c < n; c++) {
+        p.cfg = cfgs[c];
+        p.account_number = accounts->number[c];
+        share_part(&p, parent, by_account);
+        p.first += (int)cfgs[c]->models_n;
+    }
+    for (size_t i = 0; i < models_n; i++) {
         int root = root_of(parent, (int)i);
         group_of[i] = root == (int)i ? (int)groups_n++ : group_of[root];
     }
     mem_free(parent);
-    mem_free(by_endpoint);
     mem_free(by_account);
     return groups_n;
+}
+
+size_t groups_of_models(const struct config *cfg, int *group_of)
+{
+    struct accounts accounts;
+    size_t n;
+
+    accounts_init(&accounts, &cfg, 1);
+    n = groups_of_all(&cfg, 1, &accounts, group_of);
+    accounts_fini(&accounts);
+    return n;
 }

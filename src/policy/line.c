@@ -11,108 +11,11 @@
 #include "policy/line.h"
 
 #include "base/assert.h"
-#include "base/mem.h"
-#include "policy/balance.h"
-#include "policy/slots.h"
-
-_Static_assert(LINE_TARGETS_MAX <= 64, "a set of targets is 64 bits");
-_Static_assert(BALANCE_PEERS_MAX >= LINE_TARGETS_MAX, "one tier may hold all targets");
-
-struct line_target {
-    int endpoint, tier;
-    bool fixed;                 /* it names its model, so that its counter is known */
-    int counter;                /* if fixed */
-    struct slots_range account; /* else: found by the ticket's upstream name */
-};
-
-struct line_model {
-    int model; /* index in config->models */
-    size_t targets_n, tiers_n;
-    struct line_target *targets; /* of all tiers, in order */
-    struct balance_peer *peers;  /* beside targets */
-    size_t *tier_end;            /* where each tier ends in targets */
-    struct list waiting[PRIORITY_N];
-    size_t waiting_n;
-    int64_t counted_us; /* when the places of those who wait were counted */
-};
-
-struct line {
-    const struct config *cfg;
-    struct slots slots;
-    struct line_model *models; /* ascending by model */
-    size_t models_n;
-    size_t waiting_n;   /* over all models */
-    size_t held_n;      /* tickets GRANTED or TAKEN */
-    size_t unlimited_n; /* of these, on no counter */
-};
+#include "policy/line_private.h"
 
 static struct ticket *ticket_at(const struct list *node)
 {
     return CONTAINER_OF(node, struct ticket, node);
-}
-
-static void model_init(struct line *l, struct line_model *m, int model)
-{
-    const struct config_model *cm = &l->cfg->models[model];
-    size_t n = 0;
-
-    for (size_t i = 0; i < cm->tiers_n; i++)
-        n += cm->tiers[i].targets_n;
-    ASSERT(n > 0 && n <= LINE_TARGETS_MAX);
-    m->model = model;
-    m->tiers_n = cm->tiers_n;
-    m->targets = mem_zalloc(n * sizeof(*m->targets));
-    m->peers = mem_zalloc(n * sizeof(*m->peers));
-    m->tier_end = mem_zalloc(cm->tiers_n * sizeof(*m->tier_end));
-    for (int p = 0; p < PRIORITY_N; p++)
-        list_init(&m->waiting[p]);
-    for (size_t i = 0; i < cm->tiers_n; i++) {
-        for (size_t k = 0; k < cm->tiers[i].targets_n; k++) {
-            const struct config_target *ct = &cm->tiers[i].targets[k];
-            struct line_target *t = &m->targets[m->targets_n];
-            t->endpoint = ct->endpoint;
-            t->tier = (int)i;
-            t->account = slots_of_account(&l->slots, l->cfg, l->cfg->endpoints[ct->endpoint].account);
-            t->fixed = ct->model.p != NULL;
-            t->counter = t->fixed ? slots_find(&l->slots, t->account, ct->model) : SLOTS_UNLIMITED;
-            m->peers[m->targets_n++].weight = ct->weight > 0 ? ct->weight : 1;
-        }
-        m->tier_end[i] = m->targets_n;
-    }
-}
-
-struct line *line_new(const struct config *cfg, const int *models, size_t models_n)
-{
-    struct line *l = MEM_NEW(struct line);
-
-    l->cfg = cfg;
-    l->models_n = models_n;
-    l->models = mem_zalloc(models_n * sizeof(*l->models));
-    slots_init(&l->slots);
-    for (size_t i = 0; i < models_n; i++) {
-        ASSERT(models[i] >= 0 && (size_t)models[i] < cfg->models_n);
-        ASSERT(i == 0 || models[i] > models[i - 1]);
-        model_init(l, &l->models[i], models[i]);
-    }
-    return l;
-}
-
-void line_free(struct line **lp)
-{
-    struct line *l = *lp;
-
-    if (!l)
-        return;
-    ASSERT(l->waiting_n == 0 && l->held_n == 0);
-    for (size_t i = 0; i < l->models_n; i++) {
-        mem_free(l->models[i].targets);
-        mem_free(l->models[i].peers);
-        mem_free(l->models[i].tier_end);
-    }
-    slots_fini(&l->slots);
-    mem_free(l->models);
-    mem_free(l);
-    *lp = NULL;
 }
 
 void ticket_init(struct ticket *t)
@@ -120,24 +23,31 @@ void ticket_init(struct ticket *t)
     *t = (struct ticket){.model = -1, .priority = PRIORITY_NORMAL, .target = -1, .tier = -1, .endpoint = -1};
     t->counter = SLOTS_UNLIMITED;
     list_init(&t->node);
+    list_init(&t->held);
 }
 
-static struct line_model *model_of(const struct line *l, int model)
+struct line_model *line_model_of(const struct line *l, int edition, int model)
 {
     size_t low = 0, high = l->models_n;
 
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (l->models[mid].model < model)
+        const struct line_model *m = &l->models[mid];
+        if (m->edition < edition || (m->edition == edition && m->model < model))
             low = mid + 1;
         else
             high = mid;
     }
-    ASSERT(low < l->models_n && l->models[low].model == model);
+    ASSERT(low < l->models_n && l->models[low].edition == edition && l->models[low].model == model);
     return &l->models[low];
 }
 
-static int counter_of(const struct line *l, const struct line_target *target, const struct ticket *t)
+static struct line_model *model_of(const struct line *l, const struct ticket *t)
+{
+    return line_model_of(l, t->edition, t->model);
+}
+
+int line_counter_of(const struct line *l, const struct line_target *target, const struct ticket *t)
 {
     return target->fixed ? target->counter : slots_find(&l->slots, target->account, t->upstream);
 }
@@ -154,7 +64,7 @@ static uint64_t usable_between(const struct line *l, const struct line_model *m,
     uint64_t usable = 0;
 
     for (size_t i = from; i < to; i++) {
-        if (!was_tried(t, i) && slots_has_room(&l->slots, counter_of(l, &m->targets[i], t)))
+        if (!was_tried(t, i) && slots_has_room(&l->slots, line_counter_of(l, &m->targets[i], t)))
             usable |= UINT64_C(1) << (i - from);
     }
     return usable;
@@ -173,8 +83,9 @@ static bool reserve(struct line *l, struct line_model *m, struct ticket *t)
         t->target = (int)from + pick;
         t->tier = (int)tier;
         t->endpoint = m->targets[t->target].endpoint;
-        t->counter = counter_of(l, &m->targets[t->target], t);
+        t->counter = line_counter_of(l, &m->targets[t->target], t);
         slots_reserve(&l->slots, t->counter);
+        list_push_back(&l->held, &t->held);
         l->held_n++;
         l->unlimited_n += t->counter == SLOTS_UNLIMITED;
         return true;
@@ -216,13 +127,13 @@ static void enqueue(struct line *l, struct line_model *m, struct ticket *t)
 static void dequeue(struct line *l, struct ticket *t)
 {
     list_remove(&t->node);
-    model_of(l, t->model)->waiting_n--;
+    model_of(l, t)->waiting_n--;
     l->waiting_n--;
 }
 
 enum line_verdict line_admit(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice)
 {
-    struct line_model *m = model_of(l, t->model);
+    struct line_model *m = model_of(l, t);
 
     (void)now_us;
     (void)dice;
@@ -234,7 +145,7 @@ enum line_verdict line_admit(struct line *l, struct ticket *t, int64_t now_us, s
     }
     if (!has_untried(m, t))
         return LINE_NONE;
-    if (m->waiting_n >= (size_t)l->cfg->opt.line_max)
+    if (m->waiting_n >= (size_t)m->cfg->opt.line_max)
         return LINE_FULL;
     enqueue(l, m, t);
     return LINE_QUEUED;
@@ -253,7 +164,8 @@ static bool model_uses(const struct line_model *m, int counter)
     for (size_t i = 0; i < m->targets_n; i++) {
         const struct line_target *t = &m->targets[i];
         if (t->fixed ? t->counter == counter
-                     : counter >= t->account.first && counter < t->account.first + t->account.n)
+                     : counter == SLOTS_UNLIMITED ||
+                           (counter >= t->account.first && counter < t->account.first + t->account.n))
             return true;
     }
     return false;
@@ -262,7 +174,7 @@ static bool model_uses(const struct line_model *m, int counter)
 static bool ticket_uses(const struct line *l, const struct line_model *m, const struct ticket *t, int counter)
 {
     for (size_t i = 0; i < m->targets_n; i++) {
-        if (!was_tried(t, i) && counter_of(l, &m->targets[i], t) == counter)
+        if (!was_tried(t, i) && line_counter_of(l, &m->targets[i], t) == counter)
             return true;
     }
     return false;
@@ -297,15 +209,14 @@ static struct ticket *next_for(const struct line *l, int counter)
     return best;
 }
 
-/* The counter has just got room: gives it to whom it belongs. */
-static void hand_over(struct line *l, int counter, struct list *grants)
+void line_hand_over(struct line *l, int counter, struct list *grants)
 {
     struct ticket *t;
 
     while (l->waiting_n > 0 && slots_has_room(&l->slots, counter) && (t = next_for(l, counter))) {
         dequeue(l, t);
-        bool reserved = reserve(l, model_of(l, t->model), t);
-        ASSERT(reserved && t->counter == counter); /* any other slot would have been its own before */
+        bool reserved = reserve(l, model_of(l, t), t);
+        ASSERT(reserved);
         t->state = TICKET_GRANTED;
         list_push_back(grants, &t->node);
     }
@@ -322,12 +233,13 @@ void line_release(struct line *l, struct ticket *t, int64_t now_us, struct rng *
     t->state = TICKET_FREE;
     t->target = t->tier = t->endpoint = -1;
     t->counter = SLOTS_UNLIMITED;
+    list_remove(&t->held);
     l->held_n--;
     slots_release(&l->slots, counter);
     if (counter == SLOTS_UNLIMITED)
         l->unlimited_n--; /* nobody waits for what has no limit */
     else
-        hand_over(l, counter, grants);
+        line_hand_over(l, counter, grants);
 }
 
 void line_cancel(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice, struct list *grants)
@@ -348,13 +260,31 @@ void line_cancel(struct line *l, struct ticket *t, int64_t now_us, struct rng *d
 
 size_t line_depth(const struct line *l, int model)
 {
-    return model_of(l, model)->waiting_n;
+    return line_depth_in(l, 0, model);
+}
+
+size_t line_depth_in(const struct line *l, int edition, int model)
+{
+    return line_model_of(l, edition, model)->waiting_n;
+}
+
+/* Tickets that wait for the same model under an older configuration: they have come before. */
+static size_t waiting_before(const struct line *l, const struct line_model *m)
+{
+    struct slice name = m->cfg->models[m->model].name;
+    size_t n = 0;
+
+    for (const struct line_model *o = l->models; o->edition < m->edition; o++) {
+        if (slice_eq(o->cfg->models[o->model].name, name))
+            n += o->waiting_n;
+    }
+    return n;
 }
 
 size_t line_position(const struct line *l, const struct ticket *t)
 {
-    const struct line_model *m = model_of(l, t->model);
-    size_t place = 1;
+    const struct line_model *m = model_of(l, t);
+    size_t place = 1 + waiting_before(l, m);
 
     ASSERT(t->state == TICKET_WAITING);
     for (int p = 0; p < (int)t->priority; p++) {
@@ -366,9 +296,9 @@ size_t line_position(const struct line *l, const struct ticket *t)
     return place;
 }
 
-static void count_places(struct line_model *m)
+static void count_places(const struct line *l, struct line_model *m)
 {
-    size_t place = 1;
+    size_t place = 1 + waiting_before(l, m);
 
     for (int p = 0; p < PRIORITY_N; p++) {
         LIST_EACH (it, &m->waiting[p])
@@ -378,11 +308,11 @@ static void count_places(struct line_model *m)
 
 size_t line_place(struct line *l, const struct ticket *t, int64_t now_us)
 {
-    struct line_model *m = model_of(l, t->model);
+    struct line_model *m = model_of(l, t);
 
     ASSERT(t->state == TICKET_WAITING);
     if (m->counted_us == 0 || now_us - m->counted_us >= LINE_COUNT_US) {
-        count_places(m);
+        count_places(l, m);
         m->counted_us = now_us;
     }
     return t->place;
@@ -420,7 +350,7 @@ void line_check(const struct line *l)
         size_t n = 0;
         for (int p = 0; p < PRIORITY_N; p++)
             n += check_list(l, m, (enum priority)p);
-        ASSERT(n == m->waiting_n && n <= (size_t)l->cfg->opt.line_max);
+        ASSERT(n == m->waiting_n && n <= (size_t)m->cfg->opt.line_max);
         waiting_n += n;
     }
     ASSERT(waiting_n == l->waiting_n);

@@ -6,8 +6,11 @@
  * release hands the slot to the next ticket that can use it before anyone else can see it free, so nobody
  * barges.
  *
+ * A line can serve models of several configurations (a reload): see line_layout.c.
+ *
  * Invariants (line_check asserts them): used of a slot counter = tickets GRANTED or TAKEN on it, never above
- * its limit; no ticket WAITING that could use a free slot; a WAITING ticket is in one model's line. */
+ * its limit (unless line_move brought them, until they are given back); no ticket WAITING that could use a
+ * free slot; a WAITING ticket is in one model's line. */
 #ifndef POLICY_LINE_H
 #define POLICY_LINE_H
 
@@ -23,9 +26,11 @@ enum ticket_state { TICKET_FREE, TICKET_WAITING, TICKET_GRANTED, TICKET_TAKEN };
 
 struct ticket {
     struct list node; /* WAITING: in the model's line; just GRANTED: in the caller's list of grants */
+    struct list held; /* GRANTED or TAKEN: among those who hold slots of the line */
     enum ticket_state state;
     uint32_t generation; /* counts the asks made with this ticket */
-    int model;           /* index in config->models */
+    int edition;         /* the configuration that `model` and all targets belong to; 0 where there is one */
+    int model;           /* index in its models */
     enum priority priority;
     int64_t arrived_us;    /* first arrival: a retry keeps its place */
     uint64_t tried;        /* bit per target (counted over all tiers) that this flight has tried */
@@ -34,7 +39,7 @@ struct ticket {
     /* set while GRANTED or TAKEN: */
     int target; /* index over all tiers of the model */
     int tier;
-    int endpoint; /* index in config->endpoints */
+    int endpoint; /* index in the configuration's endpoints */
     int counter;  /* slot counter that was reserved, -1: none */
 };
 
@@ -52,6 +57,24 @@ enum line_verdict {
 /* models: indices (in config->models) of this group. The config must outlive the line. */
 struct line *line_new(const struct config *cfg, const int *models, size_t models_n);
 void line_free(struct line **l);
+
+/* Models of one configuration in a line that serves several. */
+struct line_part {
+    int edition;
+    const struct config *cfg;
+    const struct config_account *const *accounts; /* by account: whose limits count; NULL: its own */
+    const int *models;
+    size_t models_n;
+};
+
+/* One line for all parts, which come with their editions ascending; everything borrowed. */
+struct line *line_new_of(const struct line_part *parts, size_t parts_n);
+/* Moves every ticket of `from` to the line that line_of names for its model; these lines were made by
+ * line_new_of and nobody has asked them for anything yet. Slots that are held count there, also past a limit
+ * that is lower now. Afterwards `from` is empty, and line_offer is due on every new line. */
+void line_move(struct line *from, struct line *(*line_of)(void *ud, int edition, int model), void *ud);
+/* Hands out what is free, as a release does. */
+void line_offer(struct line *l, struct list *grants);
 
 /* Asks for a slot; the ticket must be FREE with model, priority, arrived_us, tried, upstream set. The first
  * tier that has an untried target with a free slot is used (spill to the next tier when this one is full);
@@ -71,6 +94,7 @@ void line_cancel(struct line *l, struct ticket *t, int64_t now_us, struct rng *d
 
 /* Tickets waiting for a model; place of a WAITING ticket (1 = next). */
 size_t line_depth(const struct line *l, int model);
+size_t line_depth_in(const struct line *l, int edition, int model);
 size_t line_position(const struct line *l, const struct ticket *t);
 /* The same as counted at most LINE_COUNT_US ago: thousands that wait ask again and again, and each exact
  * answer walks past everybody in front. */

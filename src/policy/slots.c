@@ -16,22 +16,19 @@ void slots_fini(struct slots *s)
     *s = (struct slots){0};
 }
 
-struct slots_range slots_of_account(struct slots *s, const struct config *cfg, int account)
+struct slots_range slots_of_account(struct slots *s, const struct config_account *a)
 {
-    if (account < 0)
+    if (a == NULL)
         return (struct slots_range){0, 0};
-    ASSERT((size_t)account < cfg->accounts_n);
-
-    const struct config_account *a = &cfg->accounts[account];
     for (size_t i = 0; i < s->counters_n; i++) {
-        if (s->counters[i].account == account)
+        if (s->counters[i].account == a)
             return (struct slots_range){(int)i, (int)a->slots_n};
     }
     struct slots_range r = {(int)s->counters_n, (int)a->slots_n};
     s->counters = mem_realloc(s->counters, (s->counters_n + a->slots_n) * sizeof(*s->counters));
     for (size_t i = 0; i < a->slots_n; i++) {
         s->counters[s->counters_n++] = (struct slots_counter){
-            .account = account,
+            .account = a,
             .model = a->slots[i].model,
             .limit = a->slots[i].n,
         };
@@ -73,12 +70,26 @@ void slots_reserve(struct slots *s, int counter)
         counter_at(s, counter)->used++;
 }
 
+static void note_over(struct slots_counter *c)
+{
+    c->over = c->used > c->limit ? c->used - c->limit : 0;
+}
+
+void slots_carry(struct slots *s, int counter)
+{
+    if (counter == SLOTS_UNLIMITED)
+        return;
+    counter_at(s, counter)->used++;
+    note_over(counter_at(s, counter));
+}
+
 void slots_release(struct slots *s, int counter)
 {
     if (counter == SLOTS_UNLIMITED)
         return;
     ASSERT(counter_at(s, counter)->used > 0);
     counter_at(s, counter)->used--;
+    note_over(counter_at(s, counter));
 }
 
 size_t slots_used(const struct slots *s)
@@ -93,5 +104,5 @@ size_t slots_used(const struct slots *s)
 void slots_check(const struct slots *s)
 {
     for (size_t i = 0; i < s->counters_n; i++)
-        ASSERT(s->counters[i].used >= 0 && s->counters[i].used <= s->counters[i].limit);
+        ASSERT(s->counters[i].used >= 0 && s->counters[i].used <= s->counters[i].limit + s->counters[i].over);
 }

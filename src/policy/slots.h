@@ -14,9 +14,10 @@
 #define SLOTS_UNLIMITED (-1)
 
 struct slots_counter {
-    int account;        /* index in config->accounts */
-    struct slice model; /* borrowed from the configuration */
+    const struct config_account *account; /* borrowed, as is its name */
+    struct slice model;
     int limit, used;
+    int over; /* how far `used` may stand above the limit: what slots_carry brought and is not back yet */
 };
 
 struct slots {
@@ -31,8 +32,8 @@ struct slots_range {
 
 void slots_init(struct slots *s);
 void slots_fini(struct slots *s);
-/* The counters of an account (-1: none), made when it is first asked for. */
-struct slots_range slots_of_account(struct slots *s, const struct config *cfg, int account);
+/* The counters of an account (NULL: none), made when it is first asked for. */
+struct slots_range slots_of_account(struct slots *s, const struct config_account *a);
 /* The counter of an upstream model name among those of its account, or SLOTS_UNLIMITED. */
 int slots_find(const struct slots *s, struct slots_range account, struct slice model);
 
@@ -40,7 +41,9 @@ int slots_find(const struct slots *s, struct slots_range account, struct slice m
 bool slots_has_room(const struct slots *s, int counter);
 void slots_reserve(struct slots *s, int counter); /* there must be room */
 void slots_release(struct slots *s, int counter); /* it must be in use */
-size_t slots_used(const struct slots *s);         /* over all counters */
-void slots_check(const struct slots *s);          /* asserts that no counter is past its limit or below 0 */
+void slots_carry(struct slots *s,
+                 int counter);            /* one in use that was reserved elsewhere: may pass the limit */
+size_t slots_used(const struct slots *s); /* over all counters */
+void slots_check(const struct slots *s);  /* asserts that no counter is past its limit or below 0 */
 
 #endif

@@ -15,8 +15,9 @@ TEST(names_find_their_counter)
     struct slots s;
 
     slots_init(&s);
-    struct slots_range any = slots_of_account(&s, &cfg, 1), listed = slots_of_account(&s, &cfg, 0);
-    struct slots_range unlimited = slots_of_account(&s, &cfg, 2), none = slots_of_account(&s, &cfg, -1);
+    struct slots_range any = slots_of_account(&s, &cfg.accounts[1]),
+                       listed = slots_of_account(&s, &cfg.accounts[0]);
+    struct slots_range unlimited = slots_of_account(&s, &cfg.accounts[2]), none = slots_of_account(&s, NULL);
     CHECK_INT(s.counters_n, 4);
 
     int a = slots_find(&s, listed, SLICE("a")), b = slots_find(&s, listed, SLICE("b"));
@@ -40,9 +41,9 @@ TEST(an_account_is_made_once)
     struct slots s;
 
     slots_init(&s);
-    struct slots_range first = slots_of_account(&s, &cfg, 0);
-    slots_of_account(&s, &cfg, 1);
-    struct slots_range again = slots_of_account(&s, &cfg, 0);
+    struct slots_range first = slots_of_account(&s, &cfg.accounts[0]);
+    slots_of_account(&s, &cfg.accounts[1]);
+    struct slots_range again = slots_of_account(&s, &cfg.accounts[0]);
     CHECK_INT(again.first, first.first);
     CHECK_INT(again.n, 2);
     CHECK_INT(s.counters_n, 4);
@@ -54,7 +55,7 @@ TEST(a_counter_is_full_at_its_limit)
     struct slots s;
 
     slots_init(&s);
-    int a = slots_find(&s, slots_of_account(&s, &cfg, 0), SLICE("a"));
+    int a = slots_find(&s, slots_of_account(&s, &cfg.accounts[0]), SLICE("a"));
     CHECK(slots_has_room(&s, a));
     slots_reserve(&s, a);
     CHECK(slots_has_room(&s, a));
