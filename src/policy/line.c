@@ -323,6 +323,11 @@ size_t line_used(const struct line *l)
     return l->held_n;
 }
 
+size_t line_waiting(const struct line *l)
+{
+    return l->waiting_n;
+}
+
 /* Asserts the order and the states in one list; returns its length. */
 static size_t check_list(const struct line *l, const struct line_model *m, enum priority p)
 {

@@ -102,6 +102,7 @@ size_t line_place(struct line *l, const struct ticket *t, int64_t now_us);
 
 /* Slots in use over the whole group: 0 when idle. */
 size_t line_used(const struct line *l);
+size_t line_waiting(const struct line *l); /* tickets that wait, over all models */
 /* Asserts the invariants of the header comment. For tests and fuzzers. */
 void line_check(const struct line *l);
 

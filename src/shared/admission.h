@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Admission across workers: a lock around each group of models (policy/line.h), and the messages that follow.
+/* Admission across workers: a lock around each group of models (policy/line.h), and the messages that follow;
+ * for one configuration, or for several that succeed each other (shared/hall.h).
  *
  * Locking: one mutex per group; inside it only policy code and mailbox posts run (lock order: group, then
  * mailbox). A grant is posted before the group's lock is released, so that a cancel on the owner's worker
@@ -25,6 +26,12 @@ struct seat {
 
 /* Groups the models of a snapshot by shared accounts and endpoints. Keeps a reference to the config. */
 struct admission *admission_new(struct config *cfg);
+/* The admission of a new configuration beside one that is in use: from now on they share slots by the names
+ * of account and upstream model, with the limits of the newest; whoever waits keeps its class and arrival,
+ * and slots that a higher limit adds are granted at once. Thread: one for all of admission_succeed and
+ * admission_free of the same succession. */
+struct admission *admission_succeed(struct admission *before, struct config *cfg);
+/* Its seats must have left. */
 void admission_free(struct admission **a);
 
 void seat_init(struct seat *s, struct admission *a, struct mailbox *box, void (*on_grant)(struct seat *));
@@ -38,6 +45,6 @@ size_t admission_position(const struct seat *s, int64_t now_us);
 
 /* Thread: any. */
 size_t admission_depth(struct admission *a, int model);
-size_t admission_used(struct admission *a); /* slots and places in use over all groups; 0 when idle */
+size_t admission_used(struct admission *a); /* slots and places in use over all that share slots; 0: idle */
 
 #endif
