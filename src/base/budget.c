@@ -11,13 +11,20 @@ void budget_init(struct budget *b, uint64_t limit_bytes)
     *b = (struct budget){.limit_bytes = limit_bytes};
 }
 
+void budget_set_limit(struct budget *b, uint64_t limit_bytes)
+{
+    __atomic_store_n(&b->limit_bytes, limit_bytes, __ATOMIC_RELAXED);
+}
+
 bool budget_charge(struct budget *b, size_t n)
 {
     if (!b)
         return true;
     uint64_t used = __atomic_load_n(&b->used_bytes, __ATOMIC_RELAXED);
     do {
-        if (used > b->limit_bytes || n > b->limit_bytes - used) {
+        uint64_t limit = __atomic_load_n(&b->limit_bytes, __ATOMIC_RELAXED);
+
+        if (used > limit || n > limit - used) {
             __atomic_fetch_add(&b->refused_n, 1, __ATOMIC_RELAXED);
             return false;
         }

@@ -28,7 +28,13 @@ static const char *const upper_names[] = {"DEBUG", "INFO", "WARN", "ERROR"};
 
 void log_init(struct log *l, int fd, enum log_level level, bool text)
 {
-    *l = (struct log){fd, level, text};
+    *l = (struct log){fd, (int)level, text};
+}
+
+void log_set_level(struct log *l, enum log_level level)
+{
+    if (l)
+        __atomic_store_n(&l->level, (int)level, __ATOMIC_RELAXED);
 }
 
 /* For texts that are known to fit. */
@@ -94,7 +100,7 @@ void log_write(struct log *l, enum log_level level, const char *fmt, ...)
     struct line line;
     va_list args;
 
-    if (!l || level < l->level)
+    if (!l || (int)level < __atomic_load_n(&l->level, __ATOMIC_RELAXED))
         return;
     int saved_errno = errno;
     va_start(args, fmt);

@@ -10,7 +10,7 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 struct log {
     int fd;
-    enum log_level level;
+    int level; /* enum log_level; atomic */
     bool text; /* human-readable instead of JSON */
 };
 
@@ -18,6 +18,8 @@ void log_init(struct log *l, int fd, enum log_level level, bool text);
 /* `fmt` is one short sentence. A NULL log drops the message. How often is the caller's business. */
 void log_write(struct log *l, enum log_level level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* Thread: any; holds for what is written from then on. */
+void log_set_level(struct log *l, enum log_level level);
 bool log_level_parse(struct slice s, enum log_level *out);
 
 #define LOG_ERR(l, ...) log_write((l), LOG_ERROR, __VA_ARGS__)

@@ -4,28 +4,15 @@
  * A block is one array of cells, laid out metric by metric and row by row, and one array of histograms, which
  * are large and made on the first sample of their row. The writer publishes a histogram with a release store.
  * See: conventions of the Prometheus text format 0.0.4. */
-#include "base/metrics.h"
+#include "base/metrics_private.h"
 
 #include "base/assert.h"
-#include "base/hist.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
 #define SECOND_US INT64_C(1000000)
 
-struct metrics {
-    const struct metrics_layout *layout; /* borrowed */
-    struct hist **hists;                 /* layout->hists_n; NULL until the first sample */
-    int64_t cells[];
-};
-
-struct description {
-    enum metric_kind kind;
-    enum metric_labels labels;
-    const char *full_name, *help;
-};
-
-static const struct description descriptions[METRIC_N] = {
+const struct metrics_description metrics_descriptions[METRIC_N] = {
 #define METRIC(name, kind, labels, full_name, help) {kind, labels, full_name, help},
 #include "base/metrics.def"
 #undef METRIC
@@ -67,9 +54,9 @@ void metrics_layout_finish(struct metrics_layout *l)
     l->cells_n = l->hists_n = 0;
     l->rows_n[LABELS_NONE] = 1;
     for (size_t i = 0; i < METRIC_N; i++) {
-        size_t *n = descriptions[i].kind == METRIC_SECONDS ? &l->hists_n : &l->cells_n;
+        size_t *n = metrics_descriptions[i].kind == METRIC_SECONDS ? &l->hists_n : &l->cells_n;
         l->offset[i] = *n;
-        *n += l->rows_n[descriptions[i].labels];
+        *n += l->rows_n[metrics_descriptions[i].labels];
     }
 }
 
@@ -119,7 +106,7 @@ void metrics_free(struct metrics **m)
 
 static size_t place_of(const struct metrics_layout *l, enum metric id, size_t row)
 {
-    ASSERT((unsigned)id < METRIC_N && row < l->rows_n[descriptions[id].labels]);
+    ASSERT((unsigned)id < METRIC_N && row < l->rows_n[metrics_descriptions[id].labels]);
     return l->offset[id] + row;
 }
 
@@ -127,13 +114,13 @@ void metrics_add(struct metrics *m, enum metric id, size_t row, int64_t n)
 {
     int64_t *cell = &m->cells[place_of(m->layout, id, row)];
 
-    ASSERT(descriptions[id].kind != METRIC_SECONDS);
+    ASSERT(metrics_descriptions[id].kind != METRIC_SECONDS);
     __atomic_store_n(cell, __atomic_load_n(cell, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
 }
 
 void metrics_set(struct metrics *m, enum metric id, size_t row, int64_t v)
 {
-    ASSERT(descriptions[id].kind == METRIC_GAUGE);
+    ASSERT(metrics_descriptions[id].kind == METRIC_GAUGE);
     __atomic_store_n(&m->cells[place_of(m->layout, id, row)], v, __ATOMIC_RELAXED);
 }
 
@@ -141,7 +128,7 @@ void metrics_observe(struct metrics *m, enum metric id, size_t row, int64_t valu
 {
     struct hist **place = &m->hists[place_of(m->layout, id, row)];
 
-    ASSERT(descriptions[id].kind == METRIC_SECONDS);
+    ASSERT(metrics_descriptions[id].kind == METRIC_SECONDS);
     if (!*place) {
         struct hist *h = mem_alloc(sizeof(*h));
         hist_init(h);
@@ -166,7 +153,7 @@ int64_t metrics_get(struct metrics *const *blocks, size_t blocks_n, enum metric 
 
     for (size_t i = 0; i < blocks_n; i++) {
         size_t place = place_of(blocks[i]->layout, id, row);
-        if (descriptions[id].kind == METRIC_SECONDS) {
+        if (metrics_descriptions[id].kind == METRIC_SECONDS) {
             const struct hist *h = __atomic_load_n(&blocks[i]->hists[place], __ATOMIC_ACQUIRE);
             sum += h ? (int64_t)__atomic_load_n(&h->n, __ATOMIC_RELAXED) : 0;
         } else {
@@ -178,7 +165,7 @@ int64_t metrics_get(struct metrics *const *blocks, size_t blocks_n, enum metric 
 
 static const char *labels_of(const struct metrics_layout *l, enum metric id, size_t row)
 {
-    enum metric_labels set = descriptions[id].labels;
+    enum metric_labels set = metrics_descriptions[id].labels;
 
     return l->rows[set] ? l->rows[set][row] : "";
 }
@@ -192,7 +179,7 @@ static enum err render_cell(struct buf *out, const char *name, const char *label
 
 static enum err render_hist(struct buf *out, enum metric id, const char *labels, const struct hist *h)
 {
-    const char *name = descriptions[id].full_name, *comma = *labels ? "," : "";
+    const char *name = metrics_descriptions[id].full_name, *comma = *labels ? "," : "";
     const char *open = *labels ? "{" : "", *close = *labels ? "}" : "";
     unsigned long long n = h->n, sum_us = h->sum;
     enum err e = ERR_OK;
@@ -215,7 +202,7 @@ static enum err render_metric(struct metrics *const *blocks, size_t blocks_n, en
 {
     static const char *const types[] = {"counter", "gauge", "histogram"};
     const struct metrics_layout *l = blocks[0]->layout;
-    const struct description *d = &descriptions[id];
+    const struct metrics_description *d = &metrics_descriptions[id];
     enum err e =
         buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", d->full_name, d->help, d->full_name, types[d->kind]);
 

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 
 enum metric {
@@ -34,6 +35,7 @@ enum metric_labels {
     LABELS_ENDPOINT_OUTCOME, /* endpoint x row of outcome.def */
     LABELS_ERROR,            /* rows of errors.def */
     LABELS_LIMIT,            /* whose limit x which limit */
+    LABELS_RESULT,           /* how a reload ended */
     LABELS_N
 };
 
@@ -57,8 +59,20 @@ void metrics_add(struct metrics *m, enum metric id, size_t row, int64_t n); /* c
 void metrics_set(struct metrics *m, enum metric id, size_t row,
                  int64_t v); /* gauge; summed over the blocks */
 void metrics_observe(struct metrics *m, enum metric id, size_t row, int64_t value_us);
-int64_t metrics_get(struct metrics *const *blocks, size_t blocks_n, enum metric id, size_t row); /* sum */
-/* Prometheus text format 0.0.4 of the sum of all blocks. Histogram buckets: conventions 4.4. */
+int64_t metrics_get(struct metrics *const *blocks, size_t blocks_n, enum metric id,
+                    size_t row); /* sum; blocks of one layout */
+/* Prometheus text format 0.0.4 of the sum of all blocks, which have one layout. Histogram buckets:
+ * conventions 4.4. */
 enum err metrics_render(struct metrics *const *blocks, size_t blocks_n, struct buf *out);
+
+/* -- over layouts ---------------------------------------------------------------------------------------- */
+const struct metrics_layout *metrics_layout_of(const struct metrics *m);
+/* Adds every sample of `from` to the row of `into` whose labels have the same text; samples whose labels
+ * `into` does not have are dropped. Thread: the writer of `into`; `from` may be written meanwhile. */
+void metrics_fold(struct metrics *into, const struct metrics *from);
+/* A layout with the rows of all: those of the first, then what the others have besides. Its texts are
+ * borrowed from them, its tables live in the arena. */
+void metrics_layout_join(struct arena *arena, const struct metrics_layout *const *layouts, size_t n,
+                         struct metrics_layout *out);
 
 #endif

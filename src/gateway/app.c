@@ -3,8 +3,10 @@
 #include "gateway/app.h"
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "gateway/desk.h"
+#include "gateway/worker.h"
 
 #define FILES_RESERVED 64 /* listeners, loops, logs, scrapers */
 #define PENDING_SLACK \
@@ -18,13 +20,17 @@ size_t app_pending_max(const struct config *cfg)
 }
 
 /* Every client in work needs a second descriptor, for its endpoint. */
-static int64_t conns_max(const struct config *cfg, int64_t files_max)
+static void set_conns_max(struct app *a, const struct config *cfg)
 {
-    int64_t most = (files_max - FILES_RESERVED) / 2;
+    int64_t want = cfg->opt.conns_max, most = (a->files_max - FILES_RESERVED) / 2;
+    int64_t max = a->files_max == 0 || most >= want ? want : most > 1 ? most : 1;
 
-    if (files_max == 0 || most >= cfg->opt.conns_max)
-        return cfg->opt.conns_max;
-    return most > 1 ? most : 1;
+    __atomic_store_n(&a->conns_max, max, __ATOMIC_RELAXED);
+    if (max < want)
+        LOG_INF(a->log,
+                "the limit of %lld open files leaves room for %lld client connections, not for the %lld of "
+                "limits.connections",
+                (long long)a->files_max, (long long)max, (long long)want);
 }
 
 struct app *app_new(struct config *cfg, const struct app_opts *opts, const char **why)
@@ -35,21 +41,20 @@ struct app *app_new(struct config *cfg, const struct app_opts *opts, const char 
     a->access_fd = opts->access_fd;
     a->seed = opts->seed;
     a->started_wall_us = opts->wall_us;
-    a->conns_max = conns_max(cfg, opts->files_max);
-    if (a->conns_max < cfg->opt.conns_max)
-        LOG_INF(a->log,
-                "the limit of %lld open files leaves room for %lld client connections, not for the %lld of "
-                "limits.connections",
-                (long long)opts->files_max, (long long)a->conns_max, (long long)cfg->opt.conns_max);
+    a->files_max = opts->files_max;
+    set_conns_max(a, cfg);
     budget_init(&a->budget, (uint64_t)cfg->opt.memory_max);
     list_init(&a->desks);
     a->workers_max = (size_t)cfg->workers;
     a->workers = mem_zalloc(a->workers_max * sizeof *a->workers);
     a->edition = edition_new(cfg, NULL, why);
-    if (a->edition != NULL)
-        a->control_metrics = metrics_new(&a->edition->stats.layout);
-    else
+    if (a->edition == NULL) {
         app_free(&a);
+        return NULL;
+    }
+    a->control_metrics = metrics_new(&a->edition->stats.layout);
+    metrics_set(a->control_metrics, METRIC_RELOAD_OK, 0, 1);
+    metrics_set(a->control_metrics, METRIC_RELOAD_TIME, 0, a->started_wall_us / CLOCK_SECOND_US);
     return a;
 }
 
@@ -68,6 +73,26 @@ void app_free(struct app **ap)
     mem_free(a);
 }
 
+void app_put_in_force(struct app *a, struct edition **ep)
+{
+    struct edition *old = a->edition, *e = *ep;
+    struct metrics *figures = metrics_new(&e->stats.layout);
+    enum log_level level = LOG_INFO;
+
+    *ep = NULL;
+    metrics_fold(figures, a->control_metrics);
+    metrics_free(&a->control_metrics);
+    a->control_metrics = figures;
+    a->edition = e;
+    budget_set_limit(&a->budget, (uint64_t)e->cfg->opt.memory_max);
+    set_conns_max(a, e->cfg);
+    (void)!log_level_parse(slice_of(e->cfg->log_level), &level);
+    log_set_level(a->log, level);
+    for (size_t i = 0; i < a->workers_n; i++)
+        worker_send_desk(a->workers[i], desk_new(a->workers[i], e));
+    edition_unref(&old);
+}
+
 size_t app_metrics(const struct app *a, struct metrics **out)
 {
     size_t n = 0;
@@ -78,6 +103,41 @@ size_t app_metrics(const struct app *a, struct metrics **out)
     return n;
 }
 
+/* Every layout that a block has, each once, the one in force first. */
+static size_t layouts_of(const struct app *a, const struct metrics_layout **out)
+{
+    size_t n = 0;
+
+    out[n++] = &a->edition->stats.layout;
+    LIST_EACH (node, &a->desks) {
+        const struct metrics_layout *l = &CONTAINER_OF(node, struct desk, node)->edition->stats.layout;
+        size_t i = 0;
+
+        while (i < n && out[i] != l)
+            i++;
+        if (i == n)
+            out[n++] = l;
+    }
+    return n;
+}
+
+struct metrics *app_sum(const struct app *a, struct metrics_layout *layout, struct arena *arena)
+{
+    size_t n = a->desks_n + 1;
+    struct metrics **blocks = mem_alloc(n * sizeof *blocks);
+    const struct metrics_layout **layouts = mem_alloc(n * sizeof *layouts);
+    struct metrics *sum;
+
+    metrics_layout_join(arena, layouts, layouts_of(a, layouts), layout);
+    sum = metrics_new(layout);
+    n = app_metrics(a, blocks);
+    for (size_t i = 0; i < n; i++)
+        metrics_fold(sum, blocks[i]);
+    mem_free(layouts);
+    mem_free(blocks);
+    return sum;
+}
+
 bool app_is_draining(const struct app *a)
 {
     return __atomic_load_n(&a->draining, __ATOMIC_ACQUIRE) != 0;
@@ -85,7 +145,8 @@ bool app_is_draining(const struct app *a)
 
 bool app_conn_enter(struct app *a)
 {
-    if (__atomic_add_fetch(&a->conns_n, 1, __ATOMIC_RELAXED) <= a->conns_max)
+    if (__atomic_add_fetch(&a->conns_n, 1, __ATOMIC_RELAXED) <=
+        __atomic_load_n(&a->conns_max, __ATOMIC_RELAXED))
         return true;
     app_conn_leave(a);
     return false;

@@ -27,9 +27,10 @@ struct app {
     size_t workers_n, workers_max;
     struct control *control;
     int64_t started_wall_us;
-    int draining;    /* atomic: /readyz fails */
-    int64_t conns_n; /* atomic: client connections of all workers */
-    int64_t conns_max;
+    int draining;      /* atomic: /readyz fails */
+    int64_t conns_n;   /* atomic: client connections of all workers */
+    int64_t conns_max; /* atomic */
+    int64_t files_max;
     struct metrics *control_metrics;
 };
 
@@ -50,6 +51,13 @@ size_t app_pending_max(const struct config *cfg);
 /* Every metrics block: desks, then control. Returns how many; `out` has room for desks_n + 1. Thread:
  * control's. */
 size_t app_metrics(const struct app *a, struct metrics **out);
+/* All of them added up by labels: a block of its own, in a layout that has the rows of all editions (made in
+ * `layout` and `arena`, which must outlive it). Thread: control's. */
+struct metrics *app_sum(const struct app *a, struct metrics_layout *layout, struct arena *arena);
+/* Puts an edition in force that was made to follow the present one: takes it over, and sends every worker its
+ * desk. Requests whose head comes after that message belong to it; what has begun is not touched. Thread:
+ * control's. */
+void app_put_in_force(struct app *a, struct edition **e);
 bool app_is_draining(const struct app *a);
 /* A client's connection comes; false: there are limits.connections of them, or so many that no descriptors
  * would be left for endpoints. Thread: any. */

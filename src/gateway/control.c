@@ -69,16 +69,21 @@ static void add_gauge(struct buf *out, const char *name, const char *help, uint6
 static void page_metrics(struct control *k, struct conn *c)
 {
     struct app *a = k->app;
-    struct metrics **blocks = mem_alloc((a->desks_n + 1) * sizeof *blocks);
-    size_t n = app_metrics(a, blocks);
+    struct metrics_layout layout;
+    struct metrics *sum;
+    struct arena rows;
     struct buf out;
     enum err e;
 
     buf_init(&out, METRICS_BYTES_MAX, NULL);
-    e = metrics_render(blocks, n, &out);
+    arena_init(&rows, NULL, 0, 4096);
+    sum = app_sum(a, &layout, &rows);
+    e = metrics_render(&sum, 1, &out);
+    metrics_free(&sum);
+    arena_fini(&rows);
     add_gauge(&out, "tidegate_memory_budget_used_bytes", "Bytes charged to the memory budget now.",
               budget_used(&a->budget));
-    add_gauge(&out, "tidegate_memory_budget_limit_bytes", "The memory budget, limits.memory.",
+    add_gauge(&out, "tidegate_memory_budget.limit_bytes", "The memory budget, limits.memory.",
               a->budget.limit_bytes);
     add_gauge(&out, "tidegate_slots_used", "Slots and places in lines that are taken now.",
               admission_used(a->edition->admission));
@@ -90,7 +95,6 @@ static void page_metrics(struct control *k, struct conn *c)
     else
         respond_error(c, ERR_INTERNAL);
     buf_fini(&out);
-    mem_free(blocks);
 }
 
 static void page_healthz(struct control *k, struct conn *c)

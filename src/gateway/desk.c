@@ -35,6 +35,7 @@ void desk_free(struct desk **dp)
     ASSERT(d->state != DESK_OPEN);
     list_remove(&d->node);
     d->w->app->desks_n--;
+    metrics_fold(d->w->app->control_metrics, d->metrics);
     metrics_free(&d->metrics);
     mem_free(d->warned_us);
     edition_unref(&d->edition);

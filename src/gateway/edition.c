@@ -15,12 +15,16 @@ struct edition *edition_new(struct config *cfg, const struct edition *before, co
     config_ref(cfg);
     e->cfg = cfg;
     e->refs_n = 1;
+    e->number = before != NULL ? before->number + 1 : 1;
     stats_init(&e->stats, cfg);
-    e->admission = admission_new(cfg);
-    e->limits = limits_new(cfg, before != NULL ? before->limits : NULL);
     e->tls = mem_zalloc((cfg->endpoints_n + 1) * sizeof *e->tls);
-    if (trust_make(cfg, e->tls, why) >= 0)
+    if (trust_make(cfg, e->tls, why) >= 0) {
         edition_unref(&e);
+        return NULL;
+    }
+    /* Last, because both are felt at once. */
+    e->limits = limits_new(cfg, before != NULL ? before->limits : NULL);
+    e->admission = before != NULL ? admission_succeed(before->admission, cfg) : admission_new(cfg);
     return e;
 }
 

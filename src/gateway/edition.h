@@ -18,6 +18,7 @@ struct admission;
 struct limits;
 
 struct edition {
+    uint64_t number; /* 1: the one that the program started with */
     struct config *cfg;
     struct admission *admission;
     struct limits *limits;
@@ -26,8 +27,9 @@ struct edition {
     int refs_n;
 };
 
-/* Takes a reference to the configuration; the result has one reference. `before`: the edition in force, whose
- * counts against limits go on, or NULL. On failure NULL, and *why names what is wrong. */
+/* The edition that follows `before` (NULL: the first one), from whose being made on both share slots and
+ * counts against limits, under the new configuration. Takes a reference to it; the result has one reference.
+ * On failure NULL, *why names what is wrong, and nothing has changed. */
 struct edition *edition_new(struct config *cfg, const struct edition *before, const char **why);
 void edition_ref(struct edition *e);
 void edition_unref(struct edition **e);

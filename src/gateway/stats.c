@@ -63,6 +63,9 @@ static void fixed_rows(struct stats *s)
     for (size_t i = 0; i < COUNT_OF(CODES); i++)
         r[i] = arena_printf(&s->arena, "code=\"%d\"", CODES[i]).p;
     r[COUNT_OF(CODES)] = "code=\"other\"";
+    r = rows(s, LABELS_RESULT, STATS_RELOADS_N);
+    r[STATS_RELOAD_DONE] = "result=\"done\"";
+    r[STATS_RELOAD_REFUSED] = "result=\"refused\"";
     r = rows(s, LABELS_ERROR, ERR_N);
     for (int e = 0; e < ERR_N; e++)
         r[e] = label(&s->arena, "error", slice_of(err_row((enum err)e)->code));

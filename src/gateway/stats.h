@@ -33,6 +33,8 @@ enum route_id {
     ROUTE_N
 };
 
+enum stats_reload { STATS_RELOAD_DONE, STATS_RELOAD_REFUSED, STATS_RELOADS_N };
+
 struct stats {
     struct arena arena;
     struct metrics_layout layout;

@@ -48,26 +48,52 @@ static void on_drain_timer(struct timer *t)
     worker_note_idle(w);
 }
 
+/* What the worker itself takes from the edition in force. */
+static void apply_options(struct worker *w)
+{
+    const struct config *cfg = desk_config(w->desk);
+    const struct config_options *opt = &cfg->opt;
+
+    w->loop->finish_us = opt->write_us;
+    w->loop->pending_max = app_pending_max(cfg);
+    w->limits = (struct conn_limits){(size_t)opt->head_max, PIPELINE_BYTES, opt->head_us,
+                                     opt->body_us,          opt->idle_us,   opt->write_us};
+}
+
+static void on_desk(struct message *m)
+{
+    struct desk *d = CONTAINER_OF(m, struct desk, message);
+    struct worker *w = d->w;
+
+    desk_open(d);
+    desk_leave(&w->desk);
+    w->desk = d;
+    apply_options(w);
+}
+
+void worker_send_desk(struct worker *w, struct desk *d)
+{
+    message_init(&d->message, on_desk);
+    mailbox_send(&w->loop->mailbox, &d->message);
+}
+
 struct worker *worker_new(struct app *app, struct loop *loop, int index)
 {
     const struct config *cfg = app->edition->cfg;
-    const struct config_options *opt = &cfg->opt;
     struct worker *w = MEM_NEW(struct worker);
 
     ASSERT(app->workers_n < app->workers_max);
     w->app = app;
     w->loop = loop;
     w->index = index;
-    loop->finish_us = opt->write_us;
     w->json = json_pool_new(JSON_POOL_BYTES);
     w->access = access_log_new(loop, app->access_fd);
-    w->limits = (struct conn_limits){(size_t)opt->head_max, PIPELINE_BYTES, opt->head_us,
-                                     opt->body_us,          opt->idle_us,   opt->write_us};
     list_init(&w->conns);
     list_init(&w->exchanges);
     w->listeners = mem_zalloc((cfg->listen_n + 1) * sizeof *w->listeners);
     w->desk = desk_new(w, app->edition);
     desk_open(w->desk);
+    apply_options(w);
     message_init(&w->start_drain, on_start_drain);
     message_init(&w->cut, on_cut);
     timer_init(&w->drain_timer, on_drain_timer);
@@ -82,8 +108,11 @@ static void free_desks(struct worker *w)
     LIST_EACH_SAFE (n, next, &w->app->desks) {
         struct desk *d = CONTAINER_OF(n, struct desk, node);
 
-        if (d->w == w)
-            desk_free(&d);
+        if (d->w != w)
+            continue;
+        if (d->state == DESK_SENT)
+            mailbox_withdraw(&w->loop->mailbox, &d->message);
+        desk_free(&d);
     }
 }
 

@@ -41,6 +41,9 @@ void worker_free(struct worker **w);
  * failure *which is the address at fault. */
 enum err worker_listen(struct worker *w, struct addr *bound, const char **which);
 
+/* Where new requests begin from then on. Thread: control's (it posts). */
+void worker_send_desk(struct worker *w, struct desk *d);
+
 /* Thread: the worker's own. */
 void worker_drain(
     struct worker *w); /* accepting goes on for timeouts.drain_delay, then idle connections close */

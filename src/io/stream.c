@@ -20,6 +20,7 @@ void stream_init(struct stream *s, struct loop *loop, const struct stream_ops *o
     s->loop = loop;
     list_init(&s->dirty_node);
     chunks_init(&s->pending, pending_max, loop->budget);
+    s->loop_bound = pending_max == loop->pending_max;
 }
 
 void stream_set_cb(struct stream *s, const struct stream_cb *cb, void *ud)
@@ -138,6 +139,8 @@ enum err stream_sent(struct stream *s, size_t n)
     size_t from_pending = n < s->pending.n ? n : s->pending.n;
     enum err e = ERR_OK;
 
+    if (s->loop_bound && s->pending.max < s->loop->pending_max)
+        s->pending.max = s->loop->pending_max;
     chunks_drop(&s->pending, from_pending);
     n -= from_pending;
     for (; p != NULL && e == ERR_OK; p = p->next) {

@@ -57,6 +57,7 @@ struct stream {
     const struct stream *below; /* what carries this one (TLS over TCP): its pending output is ours too */
     bool open, closed, paused, draining, ended; /* ended: on_close was delivered */
     bool reset;                                 /* closed by stream_reset */
+    bool loop_bound; /* opened with the loop's pending_max: when a reload raises that, this one follows */
 };
 
 void stream_init(struct stream *s, struct loop *loop, const struct stream_ops *ops, size_t pending_max);

@@ -99,12 +99,17 @@ uint64_t world_run(struct world *w, int64_t us)
 
 int64_t world_metric(const struct world *w, enum metric id, size_t row)
 {
-    struct metrics **blocks = mem_alloc((w->app->desks_n + 1) * sizeof *blocks);
-    size_t n = app_metrics(w->app, blocks);
-    int64_t sum = metrics_get(blocks, n, id, row);
+    struct metrics_layout layout;
+    struct arena rows;
+    struct metrics *sum;
+    int64_t value;
 
-    mem_free(blocks);
-    return sum;
+    arena_init(&rows, NULL, 0, 4096);
+    sum = app_sum(w->app, &layout, &rows);
+    value = metrics_get(&sum, 1, id, row);
+    metrics_free(&sum);
+    arena_fini(&rows);
+    return value;
 }
 
 bool world_is_idle(const struct world *w)

@@ -55,7 +55,7 @@ uint64_t world_run(struct world *w, int64_t us);
 /* Runs until *stop, at most `us`. */
 uint64_t world_run_until(struct world *w, int64_t us, const bool *stop);
 
-/* A metric summed over workers and control. */
+/* A metric summed over workers, editions and control; rows are those of the edition in force. */
 int64_t world_metric(const struct world *w, enum metric id, size_t row);
 /* Nothing in work: slots, flights, exchanges and budget are at zero. Connections may rest. */
 bool world_is_idle(const struct world *w);
