@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tidegate check [FILE]: the configuration reader with its findings printed; nothing is bound or called. The
+/* tidegate check [--print] [FILE]: the configuration reader with its findings printed; nothing is bound or called. The
  * files of TLS are read too: whether a key belongs to its certificate shows only then. */
 #include "cmd/check.h"
 
@@ -14,14 +14,17 @@
 #define DEFAULT_FILE "tidegate.yaml"
 
 static const char usage[] =
-    "usage: tidegate check [FILE]\n"
+    "usage: tidegate check [--print] [FILE]\n"
     "\n"
     "Reads FILE (default " DEFAULT_FILE "; - is standard input). Mistakes go to standard error as\n"
     "FILE:LINE:COL: error: ...; of a good file, what each model resolves to is printed.\n"
+    "With --print the effective configuration instead: a file that reads back to the same, with every "
+    "default\n"
+    "and without secrets.\n"
     "\n"
     "exit code: 0 the file is good, 1 it is not, 2 wrong usage\n";
 
-static int check(const char *path)
+static int check(const char *path, char *(*text_of)(const struct config *c))
 {
     struct config_report report;
     struct config *config;
@@ -44,7 +47,7 @@ static int check(const char *path)
         config_unref(&config);
         return 1;
     }
-    text = config_describe(config);
+    text = text_of(config);
     written = fputs(text, stdout) >= 0 && fflush(stdout) == 0;
     mem_free(text);
     config_unref(&config);
@@ -53,6 +56,7 @@ static int check(const char *path)
 
 int check_main(int argc, char **argv)
 {
+    char *(*text_of)(const struct config *c) = config_describe;
     const char *path = NULL;
     bool options = true;
 
@@ -63,6 +67,8 @@ int check_main(int argc, char **argv)
         }
         if (options && strcmp(argv[i], "--") == 0) {
             options = false;
+        } else if (options && strcmp(argv[i], "--print") == 0) {
+            text_of = config_print;
         } else if (path || (options && argv[i][0] == '-' && argv[i][1])) {
             fprintf(stderr, "tidegate check: %s is not understood\n%s", argv[i], usage);
             return 2;
@@ -70,5 +76,5 @@ int check_main(int argc, char **argv)
             path = argv[i];
         }
     }
-    return check(path ? path : DEFAULT_FILE);
+    return check(path ? path : DEFAULT_FILE, text_of);
 }

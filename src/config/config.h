@@ -143,6 +143,8 @@ struct config_options {
 #undef OPT
 };
 
+#define CONFIG_LISTEN_DEFAULT "127.0.0.1:8080"
+
 struct config {
     const char *file; /* where it came from, for messages */
     const char *const *listen;
@@ -154,6 +156,7 @@ struct config {
     size_t cors_origins_n;
     const char *access_log; /* "stdout", "off" or a path */
     const char *log_level;
+    bool watch; /* read the file again when it changes */
     struct config_options opt;
     const struct config_key *keys;
     size_t keys_n;
@@ -219,5 +222,8 @@ bool config_limits_are_none(const struct config_limits *l);
 /* What `tidegate check` prints: every model, its aliases, tiers, endpoints, with secrets redacted. Heap
  * text. */
 char *config_describe(const struct config *c);
+/* The effective configuration as YAML, with what was left out and without secrets: `check` reads it back to
+ * the same. Heap text. */
+char *config_print(const struct config *c);
 
 #endif

@@ -7,8 +7,6 @@
 #include "config/fields.h"
 #include "config/value.h"
 
-#define LISTEN_DEFAULT "127.0.0.1:8080"
-
 static bool read_address(struct draft *d, const struct node *n, struct address *out)
 {
     struct slice text;
@@ -65,14 +63,14 @@ static void read_listens(struct draft *d)
     if (many && !fields_list(d, list, DRAFT_LISTEN_MAX, "of IP:PORT"))
         return;
     if (n == 0) {
-        notes_error(d->notes, list->at, "listen is empty; leave it out for " LISTEN_DEFAULT);
+        notes_error(d->notes, list->at, "listen is empty; leave it out for " CONFIG_LISTEN_DEFAULT);
         return;
     }
     texts = arena_zalloc(d->arena, n * sizeof(*texts));
     d->config->listen = texts;
     d->config->listen_n = n;
     if (!list)
-        texts[0] = LISTEN_DEFAULT;
+        texts[0] = CONFIG_LISTEN_DEFAULT;
     else if (!many)
         read_listen(d, list, texts, 0);
     for (const struct node *child = many ? list->first : NULL; child; child = child->next)

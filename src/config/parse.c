@@ -17,9 +17,11 @@
 #include "config/fields.h"
 #include "config/nearest.h"
 #include "config/options.h"
+#include "config/print.h"
 #include "config/value.h"
 #include "config/yaml.h"
 
+#define EFFECTIVE_BYTES_MAX ((size_t)64 << 20) /* a file of YAML_BYTES_MAX, all quoted and indented */
 #define WORKERS_MAX 1024
 #define TREE_BLOCK_BYTES ((size_t)64 << 10)
 
@@ -79,6 +81,15 @@ static void read_log_level(struct draft *d, const struct node *n, void *unused)
     nearest_complain(&near, d->notes, n->at, unknown);
 }
 
+static void read_watch(struct draft *d, const struct node *n, void *unused)
+{
+    int64_t watch;
+
+    (void)unused;
+    if (value_bool(d->notes, n, &watch))
+        d->config->watch = watch != 0;
+}
+
 /* Sections refer to each other in both directions of the file, so they are only found here and read
  * afterwards. */
 static void find_section(struct draft *d, const struct node *n, void *unused)
@@ -107,6 +118,7 @@ static const struct field fields[] = {
     {"workers", read_workers, NULL, false},
     {"access_log", read_access_log, NULL, false},
     {"log_level", read_log_level, NULL, false},
+    {"watch", read_watch, NULL, false},
     {"timeouts", options_read, NULL, false},
     {"limits", options_read, NULL, false},
     {"keys", find_section, NULL, false},
@@ -134,6 +146,17 @@ static void read_file(struct draft *d, const struct node *root)
     rules_check(d);
 }
 
+/* Kept from now on, because the tree with its references to the environment goes. */
+static void keep_effective(struct snapshot *s, const struct node *root)
+{
+    struct buf text;
+
+    buf_init(&text, EFFECTIVE_BYTES_MAX, NULL);
+    if (print_tree(root, &text) == ERR_OK)
+        s->effective = arena_dup(&s->arena, buf_slice(&text));
+    buf_fini(&text);
+}
+
 enum err config_parse(struct slice yaml, const char *name, const struct config_env *env, struct config **out,
                       struct config_report *report)
 {
@@ -151,6 +174,8 @@ enum err config_parse(struct slice yaml, const char *name, const struct config_e
     if (root) {
         expand_tree(root, env, &tree, &notes);
         read_file(&d, root);
+        if (notes.errors_n == 0)
+            keep_effective(s, root);
     }
     notes_report(&notes, c->file, report);
     node_wipe(root);

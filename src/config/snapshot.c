@@ -81,6 +81,13 @@ void config_unref(struct config **c)
     mem_free(s);
 }
 
+char *config_print(const struct config *c)
+{
+    struct slice text = snapshot_of(c)->effective;
+
+    return mem_strndup(text.p, text.n);
+}
+
 struct config_match config_find_model(const struct config *c, struct slice name)
 {
     const struct snapshot_name *found = map_find(&snapshot_of(c)->names, name);

@@ -16,9 +16,10 @@ struct snapshot_name {
 };
 
 struct snapshot {
-    struct config config; /* what everybody else sees */
-    struct arena arena;   /* holds all that config points at */
-    struct map names;     /* of models and aliases, without "*", to struct snapshot_name */
+    struct config config;   /* what everybody else sees */
+    struct arena arena;     /* holds all that config points at */
+    struct map names;       /* of models and aliases, without "*", to struct snapshot_name */
+    struct slice effective; /* the file as config_print shows it */
     atomic_int refs;
 };
 

@@ -17,6 +17,7 @@
 #include "shared/admission.h"
 
 #define METRICS_BYTES_MAX (16 * 1024 * 1024)
+#define ANSWER_BYTES_MAX (64 * 1024)
 #define CONNS_MAX 64 /* scrapers and operators are few; who holds more than that is neither */
 
 struct control {
@@ -27,6 +28,7 @@ struct control {
     struct list conns; /* oldest first */
     size_t conns_n;
     struct listener *admin, *metrics;
+    struct reload *reload;
     size_t drained_n;
     bool draining, cutting, done;
     struct timer patience;
@@ -50,7 +52,8 @@ static void respond_error(struct conn *c, enum err e)
     struct reply_error re = {.err = e};
 
     if (e == ERR_ROUTE_NOT_FOUND)
-        re.detail = SLICE("The pages of this address are /metrics, /healthz and /readyz.");
+        re.detail = SLICE("The pages of this address are /metrics, /healthz and /readyz; that of `admin` "
+                          "also has /api/config and /api/reload (POST).");
     struct buf out;
 
     buf_init(&out, 8192, NULL);
@@ -111,28 +114,78 @@ static void page_readyz(struct control *k, struct conn *c)
         respond(c, 200, SLICE("text/plain; charset=utf-8"), SLICE("ready\n"));
 }
 
+static void page_config(struct control *k, struct conn *c)
+{
+    char *yaml = config_print(k->app->edition->cfg);
+
+    respond(c, 200, SLICE("application/yaml; charset=utf-8"), arena_dup(&k->loop->turn, slice_of(yaml)));
+    mem_free(yaml);
+}
+
+static void page_reload(struct control *k, struct conn *c)
+{
+    struct reload_result result;
+    struct buf out;
+    enum err e;
+
+    reload_run(k->reload, "POST /api/reload", &result);
+    buf_init(&out, ANSWER_BYTES_MAX, NULL);
+    e = reload_answer(k->reload, &result, &out);
+    if (e == ERR_OK)
+        respond(c, result.err == ERR_OK ? 200 : err_row(result.err)->status, SLICE("application/json"),
+                arena_dup(&k->loop->turn, buf_slice(&out)));
+    else
+        respond_error(c, ERR_INTERNAL);
+    buf_fini(&out);
+}
+
 static const struct {
     const char *path;
+    enum http_method method;
+    bool admin; /* not served at the address for scrapers */
     void (*answer)(struct control *k, struct conn *c);
 } PAGES[] = {
-    {"/metrics", page_metrics},
-    {"/healthz", page_healthz},
-    {"/readyz", page_readyz},
+    {"/metrics", HTTP_GET, false, page_metrics},   {"/healthz", HTTP_GET, false, page_healthz},
+    {"/readyz", HTTP_GET, false, page_readyz},     {"/api/config", HTTP_GET, true, page_config},
+    {"/api/reload", HTTP_POST, true, page_reload},
 };
 
-static void *on_request(void *owner, struct conn *c, const struct http_request *rq, struct arena *arena)
+/* A page that some browser shows may make it send requests here, but cannot hide that it does. */
+static bool is_from_a_browser(const struct http_request *rq)
 {
-    (void)arena;
+    return http_header(rq->headers, rq->headers_n, "origin").p != NULL;
+}
+
+static void answer(struct control *k, struct conn *c, const struct http_request *rq, bool admin)
+{
+    enum http_method method = rq->method == HTTP_HEAD ? HTTP_GET : rq->method;
+
     for (size_t i = 0; i < COUNT_OF(PAGES); i++) {
-        if (!slice_eq(rq->path, slice_of(PAGES[i].path)))
+        if (!slice_eq(rq->path, slice_of(PAGES[i].path)) || (PAGES[i].admin && !admin))
             continue;
-        if (rq->method == HTTP_GET || rq->method == HTTP_HEAD)
-            PAGES[i].answer(owner, c);
-        else
+        if (method != PAGES[i].method)
             respond_error(c, ERR_METHOD_NOT_ALLOWED);
-        return NULL;
+        else if (method != HTTP_GET && is_from_a_browser(rq))
+            respond_error(c, ERR_FOREIGN_ORIGIN);
+        else
+            PAGES[i].answer(k, c);
+        return;
     }
     respond_error(c, ERR_ROUTE_NOT_FOUND);
+}
+
+static void *on_admin_request(void *owner, struct conn *c, const struct http_request *rq, struct arena *arena)
+{
+    (void)arena;
+    answer(owner, c, rq, true);
+    return NULL;
+}
+
+static void *on_metrics_request(void *owner, struct conn *c, const struct http_request *rq,
+                                struct arena *arena)
+{
+    (void)arena;
+    answer(owner, c, rq, false);
     return NULL;
 }
 
@@ -150,20 +203,49 @@ static void on_conn_closed(void *owner, struct conn *c)
     k->conns_n--;
 }
 
-static const struct conn_handler HANDLER = {
-    .on_request = on_request, .on_refused = on_refused, .on_conn_closed = on_conn_closed};
+static const struct conn_handler ADMIN_HANDLER = {
+    .on_request = on_admin_request, .on_refused = on_refused, .on_conn_closed = on_conn_closed};
+static const struct conn_handler METRICS_HANDLER = {
+    .on_request = on_metrics_request, .on_refused = on_refused, .on_conn_closed = on_conn_closed};
 
 /* At the bound the oldest connection makes room, so that nobody can keep the scrapers out. */
-static void on_accept(void *ud, struct stream *s, const struct addr *peer)
+static void take(struct control *k, struct stream *s, const struct addr *peer,
+                 const struct conn_handler *handler)
 {
-    struct control *k = ud;
     struct conn *c;
 
     if (k->conns_n == CONNS_MAX)
         conn_close(conn_of_node(k->conns.next));
-    c = conn_new(s, peer, &k->limits, &HANDLER, k);
+    c = conn_new(s, peer, &k->limits, handler, k);
     list_push_back(&k->conns, conn_node(c));
     k->conns_n++;
+}
+
+static void on_admin_accept(void *ud, struct stream *s, const struct addr *peer)
+{
+    take(ud, s, peer, &ADMIN_HANDLER);
+}
+
+static void on_metrics_accept(void *ud, struct stream *s, const struct addr *peer)
+{
+    take(ud, s, peer, &METRICS_HANDLER);
+}
+
+/* -- reloading ------------------------------------------------------------------------------------------- */
+
+void control_reload(struct control *k, const char *asked_by)
+{
+    struct reload_result result;
+
+    reload_run(k->reload, asked_by, &result);
+}
+
+enum err control_put_in_force(struct control *k, struct config *cfg)
+{
+    struct reload_result result = {.err = ERR_OK};
+
+    reload_apply(k->reload, cfg, &result);
+    return result.err;
 }
 
 /* -- draining -------------------------------------------------------------------------------------------- */
@@ -241,7 +323,8 @@ void control_drain(struct control *k)
  * ----------------------------------------------------------------------------------------------------------
  */
 
-static bool listen_at(struct control *k, const char *text, struct listener **out, const char **which)
+static bool listen_at(struct control *k, const char *text, accept_cb on_accept, struct listener **out,
+                      const char **which)
 {
     struct addr at;
 
@@ -262,11 +345,12 @@ struct control *control_new(struct app *a, struct loop *l, const struct control_
     k->opts = *o;
     k->limits = (struct conn_limits){(size_t)opt->head_max, 4096,         opt->head_us,
                                      opt->body_us,          opt->idle_us, opt->write_us};
+    k->reload = reload_new(a, &o->reload);
     list_init(&k->conns);
     timer_init(&k->patience, on_patience);
     a->control = k;
-    if (!listen_at(k, a->edition->cfg->admin, &k->admin, which) ||
-        !listen_at(k, a->edition->cfg->metrics, &k->metrics, which))
+    if (!listen_at(k, a->edition->cfg->admin, on_admin_accept, &k->admin, which) ||
+        !listen_at(k, a->edition->cfg->metrics, on_metrics_accept, &k->metrics, which))
         control_free(&k);
     return k;
 }
@@ -289,6 +373,7 @@ void control_free(struct control **kp)
         if (d->state == DESK_CLOSED && mailbox_withdraw(&k->loop->mailbox, &d->message))
             desk_free(&d);
     }
+    reload_free(&k->reload);
     k->app->control = NULL;
     mem_free(k);
 }

@@ -4,6 +4,7 @@
 #define GATEWAY_CONTROL_H
 
 #include "gateway/app.h"
+#include "gateway/reload.h"
 
 struct control;
 struct desk;
@@ -15,12 +16,19 @@ struct control_opts {
     void *ud;
     /* More lines for /metrics (the process's own figures); may be NULL. */
     void (*more_metrics)(void *ud, struct buf *out);
+    struct reload_opts reload; /* what POST /api/reload and control_reload read */
 };
 
 /* Before or after the workers. Listens at admin and metrics when the configuration has them; on failure NULL
  * and *which is the address at fault. */
 struct control *control_new(struct app *a, struct loop *l, const struct control_opts *o, const char **which);
 void control_free(struct control **k);
+
+/* Reads the configuration again (gateway/reload.h); log and metrics say what came of it. Thread: control's.
+ */
+void control_reload(struct control *k, const char *asked_by);
+/* For rehearsals: the same with a configuration that has been read already. */
+enum err control_put_in_force(struct control *k, struct config *cfg);
 
 /* Begins the drain: /readyz fails at once; see options timeouts.drain_delay and timeouts.drain. Thread:
  * control's. */
