@@ -30,7 +30,7 @@ BEGIN {
     # header (a pattern): the only folders that may include it
     home("yyjson\\.h|xxhash\\.h", "base")
     home("yaml\\.h", "config")
-    home("sys/(epoll|eventfd|timerfd|socket|un)\\.h|poll\\.h", "io")
+    home("sys/(epoll|eventfd|timerfd|inotify|socket|un)\\.h|poll\\.h", "io")
     home("net/.*|netinet/.*|netdb\\.h|ares.*\\.h", "io")
     home("arpa/inet\\.h", "io config")
     home("openssl/(ssl|bio|x509.*|err|pem|tls.*)\\.h", "io")

@@ -28,6 +28,7 @@
 #include "gateway/trust.h"
 #include "gateway/worker.h"
 #include "io/outlet.h"
+#include "io/watch.h"
 #include "sim/sim.h"
 
 struct thread {
@@ -44,8 +45,10 @@ struct server {
     struct app *app;
     struct loop *control_loop;
     struct control *control;
+    struct watch *watch; /* of the configuration's file, where it asks for that */
     struct worker **workers;
     struct thread *threads; /* the workers' */
+    int workers_n;
     struct thread sim_thread;
     struct sim *sim;
     int access_fd;
@@ -61,7 +64,7 @@ static int usage(FILE *to, int code)
             "DEEPSEEK_API_KEY, OPENAI_API_KEY and OPENAI_BASE_URL say; else the engines that listen on the "
             "usual ports of\n"
             "this machine (llama-server, Ollama, vLLM, SGLang); else the built-in simulator.\n"
-            "SIGTERM drains and stops; a second one stops at once.\n");
+            "SIGTERM drains and stops; a second one stops at once. SIGHUP reads FILE again.\n");
     return code;
 }
 
@@ -242,7 +245,7 @@ static void on_signal(void *ud, int sig)
     struct server *s = ud;
 
     if (sig == SIGHUP) {
-        LOG_WRN(&s->log, "SIGHUP: this version does not reload its configuration; restart it instead");
+        control_reload(s->control, "SIGHUP");
         return;
     }
     if (s->signals_n++ == 0) {
@@ -254,10 +257,53 @@ static void on_signal(void *ud, int sig)
     }
 }
 
+/* -- reading the file again ------------------------------------------------------------------------------ */
+
+static void on_file_changed(void *ud)
+{
+    struct server *s = ud;
+
+    control_reload(s->control, "the file has changed");
+}
+
+/* Begins or ends watching, as the configuration in force says. */
+static void follow_file(void *ud)
+{
+    struct server *s = ud;
+    bool wanted = s->app->edition->cfg->watch;
+
+    if (!wanted)
+        watch_free(&s->watch);
+    if (!wanted || s->watch != NULL)
+        return;
+    if (s->facts.source == BANNER_FILE)
+        s->watch = watch_new(s->control_loop, s->facts.file, on_file_changed, s);
+    if (s->watch == NULL)
+        LOG_WRN(&s->log, "watch: the file cannot be watched: %s",
+                s->facts.source == BANNER_FILE ? strerror(errno) : "there is none");
+}
+
+static struct reload_opts reload_opts(struct server *s)
+{
+    struct reload_opts o = {.env = &config_env_process, .on_end = follow_file, .ud = s};
+
+    if (s->facts.source == BANNER_ENV)
+        o.why_not = "The configuration was made from the environment, which does not change while a program "
+                    "runs.";
+    else if (s->facts.source == BANNER_SIM)
+        o.why_not = "There is no configuration file: the built-in simulator is the provider.";
+    else if (strcmp(s->facts.file, "-") == 0)
+        o.why_not = "The configuration came from standard input, which cannot be read a second time.";
+    else
+        o.file = s->facts.file;
+    return o;
+}
+
 static bool make_control(struct server *s)
 {
     static const int SIGNALS[] = {SIGTERM, SIGINT, SIGHUP};
-    struct control_opts o = {.on_drained = on_drained, .ud = s, .more_metrics = process_metrics};
+    struct control_opts o = {
+        .on_drained = on_drained, .ud = s, .more_metrics = process_metrics, .reload = reload_opts(s)};
     const char *which = "";
 
     s->control_loop = new_loop(s, s->app->seed);
@@ -269,6 +315,8 @@ static bool make_control(struct server *s)
     s->control = control_new(s->app, s->control_loop, &o, &which);
     if (s->control == NULL)
         fprintf(stderr, "tidegate: cannot listen at %s: %s\n", which, strerror(errno));
+    else
+        follow_file(s);
     return s->control != NULL;
 }
 
@@ -301,6 +349,7 @@ static bool make(struct server *s)
         complain_of_app(s->cfg, why);
         return false;
     }
+    s->workers_n = s->cfg->workers;
     s->workers = mem_zalloc((size_t)s->cfg->workers * sizeof *s->workers);
     s->threads = mem_zalloc((size_t)s->cfg->workers * sizeof *s->threads);
     return make_workers(s) && make_control(s);
@@ -312,11 +361,12 @@ static bool run(struct server *s)
 {
     if (s->sim != NULL && !start_thread(&s->sim_thread))
         return false;
-    for (int i = 0; i < s->cfg->workers; i++) {
+    for (int i = 0; i < s->workers_n; i++) {
         if (!start_thread(&s->threads[i]))
             return false;
     }
     banner_print(stderr, s->cfg, &s->facts);
+    config_unref(&s->cfg); /* editions hold what is in force */
     loop_real_run(s->control_loop);
     LOG_INF(&s->log, "stopped");
     return true;
@@ -325,11 +375,12 @@ static bool run(struct server *s)
 /* Undoes whatever was made, in reverse; after a start that failed half-way as well. */
 static void unmake(struct server *s)
 {
-    int n = s->cfg != NULL && s->threads != NULL ? s->cfg->workers : 0;
+    int n = s->threads != NULL ? s->workers_n : 0;
 
     for (int i = 0; i < n; i++)
         join_thread(&s->threads[i]);
     join_thread(&s->sim_thread);
+    watch_free(&s->watch);
     control_free(&s->control);
     for (int i = n - 1; i >= 0; i--)
         worker_free(&s->workers[i]);

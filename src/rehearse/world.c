@@ -97,6 +97,17 @@ uint64_t world_run(struct world *w, int64_t us)
     return world_run_until(w, us, NULL);
 }
 
+enum err world_reload(struct world *w, const char *yaml, struct config_report *report)
+{
+    struct config *cfg;
+    enum err e = config_parse(slice_of(yaml), "world", &config_env_process, &cfg, report);
+
+    if (e == ERR_OK)
+        e = control_put_in_force(w->control, cfg);
+    config_unref(&cfg);
+    return e;
+}
+
 int64_t world_metric(const struct world *w, enum metric id, size_t row)
 {
     struct metrics_layout layout;

@@ -55,6 +55,10 @@ uint64_t world_run(struct world *w, int64_t us);
 /* Runs until *stop, at most `us`. */
 uint64_t world_run_until(struct world *w, int64_t us, const bool *stop);
 
+/* A reload: puts another configuration in force (its listeners and workers are ignored). Between two runs.
+ * ERR_OK, or ERR_CONFIG with the report's text when it is refused: nothing has changed then. */
+enum err world_reload(struct world *w, const char *yaml, struct config_report *report);
+
 /* A metric summed over workers, editions and control; rows are those of the edition in force. */
 int64_t world_metric(const struct world *w, enum metric id, size_t row);
 /* Nothing in work: slots, flights, exchanges and budget are at zero. Connections may rest. */
