@@ -86,7 +86,7 @@ static void page_metrics(struct control *k, struct conn *c)
     arena_fini(&rows);
     add_gauge(&out, "tidegate_memory_budget_used_bytes", "Bytes charged to the memory budget now.",
               budget_used(&a->budget));
-    add_gauge(&out, "tidegate_memory_budget.limit_bytes", "The memory budget, limits.memory.",
+    add_gauge(&out, "tidegate_memory_budget_limit_bytes", "The memory budget, limits.memory.",
               a->budget.limit_bytes);
     add_gauge(&out, "tidegate_slots_used", "Slots and places in lines that are taken now.",
               admission_used(a->edition->admission));
