@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tidegate check [--print] [FILE]: the configuration reader with its findings printed; nothing is bound or called. The
- * files of TLS are read too: whether a key belongs to its certificate shows only then. */
+/* tidegate check [--print] [FILE]: the configuration reader with its findings printed; nothing is bound or
+ * called. The files of TLS are read too: whether a key belongs to its certificate shows only then. */
 #include "cmd/check.h"
 
 #include <stdbool.h>
