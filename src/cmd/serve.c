@@ -270,17 +270,15 @@ static void on_file_changed(void *ud)
 static void follow_file(void *ud)
 {
     struct server *s = ud;
-    bool wanted = s->app->edition->cfg->watch;
+    bool wanted = s->app->edition->cfg->watch && s->facts.source == BANNER_FILE;
 
     if (!wanted)
         watch_free(&s->watch);
     if (!wanted || s->watch != NULL)
         return;
-    if (s->facts.source == BANNER_FILE)
-        s->watch = watch_new(s->control_loop, s->facts.file, on_file_changed, s);
+    s->watch = watch_new(s->control_loop, s->facts.file, on_file_changed, s);
     if (s->watch == NULL)
-        LOG_WRN(&s->log, "watch: the file cannot be watched: %s",
-                s->facts.source == BANNER_FILE ? strerror(errno) : "there is none");
+        LOG_WRN(&s->log, "watch: %s cannot be watched: %s", s->facts.file, strerror(errno));
 }
 
 static struct reload_opts reload_opts(struct server *s)
@@ -290,6 +288,8 @@ static struct reload_opts reload_opts(struct server *s)
     if (s->facts.source == BANNER_ENV)
         o.why_not = "The configuration was made from the environment, which does not change while a program "
                     "runs.";
+    else if (s->facts.source == BANNER_LOCAL)
+        o.why_not = "There is no configuration file: the engines on this machine are the providers.";
     else if (s->facts.source == BANNER_SIM)
         o.why_not = "There is no configuration file: the built-in simulator is the provider.";
     else if (strcmp(s->facts.file, "-") == 0)
