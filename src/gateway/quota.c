@@ -153,10 +153,13 @@ bool quota_look(struct exchange *ex)
  * model's answers are, but then not more than could ever fit: the client did not ask for that much. */
 static int64_t estimate_tokens(struct exchange *ex, struct quota *q, struct limits_who who)
 {
+    const struct config_alias *alias = ex->match.alias;
     int64_t most = limits_tokens_max(limits(ex), who), tokens;
     struct estimate e;
 
     estimate_request(buf_slice(&ex->body), &e);
+    for (size_t i = 0; alias != NULL && i < alias->sets_n; i++)
+        estimate_set(&e, alias->sets[i].name, alias->sets[i].json);
     q->estimated = e.prompt;
     q->prompt = limits_prompt(limits(ex), who.model, e.prompt);
     if (ex->request.surface->id == SURFACE_EMBEDDINGS)

@@ -208,3 +208,11 @@ void estimate_request(struct slice body, struct estimate *out)
     out->prompt += w.more;
     out->choices *= questions;
 }
+
+void estimate_set(struct estimate *e, struct slice name, struct slice json)
+{
+    for (size_t i = 0; i < COUNT_OF(members); i++) {
+        if (members[i].meaning == ANSWER && slice_eq(name, slice_of(members[i].name)))
+            e->answer_max = number(json);
+    }
+}

@@ -25,5 +25,7 @@ struct estimate {
 
 /* `body` must be a valid JSON object. */
 void estimate_request(struct slice body, struct estimate *out);
+/* A member that will be written over the client's: only bounds of the answer change the estimate. */
+void estimate_set(struct estimate *e, struct slice name, struct slice json);
 
 #endif

@@ -13,12 +13,13 @@
 #define COUNTED_N 20
 #define PACE_US STORY_MS /* between the bytes of two events, so that each is a read of its own */
 
-static const char YAML[] =
-    "listen: 10.0.0.9:80\n"
-    "keys: [{name: tester, key: key-for-tests}]\n"
-    "accounts: [{name: main, slots: {'*': 10}}]\n"
-    "endpoints: [{name: raw, provider: openai, url: 'http://10.0.0.3/v1', key: key-for-raw, account: main}]\n"
-    "models: [{name: '*', tiers: [[{endpoint: raw}]]}]\n";
+#define YAML(limits)                                                                                   \
+    "listen: 10.0.0.9:80\n"                                                                            \
+    "keys: [{name: tester, key: key-for-tests" limits "}]\n"                                           \
+    "accounts: [{name: main, slots: {'*': 10}}]\n"                                                     \
+    "endpoints: [{name: raw, provider: openai, url: 'http://10.0.0.3/v1', key: key-for-raw, account: " \
+    "main}]\n"                                                                                         \
+    "models: [{name: '*', tiers: [[{endpoint: raw}]]}]\n"
 
 #define CHUNK(delta, finish)                                                                               \
     "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":" delta \
@@ -150,13 +151,13 @@ static size_t ask(struct scene *s, bool stream, int tokens_n, int pieces_n)
 
 /* -- the scene ------------------------------------------------------------------------------------------ */
 
-static void begin(struct scene *s)
+static void begin_with(struct scene *s, const char *yaml)
 {
     struct story story;
     struct addr at;
 
     memset(s, 0, sizeof *s);
-    story_init(&story, YAML);
+    story_init(&story, yaml);
     s->w = story_begin(&story);
     timer_init(&s->pace, on_pace);
     frame(s->token, sizeof s->token, TOKEN);
@@ -211,6 +212,11 @@ static struct cost cost_of(struct scene *s, bool stream, int tokens_n, int piece
  * rest, and the answer (plain) or the events before the first text (streamed). */
 #define REQUEST_ALLOCS 7
 
+static void begin(struct scene *s)
+{
+    begin_with(s, YAML(""));
+}
+
 TEST(a_plain_request_costs_seven_allocations_and_two_turns)
 {
     struct scene s;
@@ -248,5 +254,17 @@ TEST(an_event_in_two_pieces_costs_one_allocation_and_a_second_turn)
     c = cost_of(&s, true, 50, 2);
     CHECK_INT(c.allocs_n, COUNTED_N * (REQUEST_ALLOCS + 50));
     CHECK_INT(c.turns_n, COUNTED_N * (3 + 2 * 50));
+    finish(&s);
+}
+
+TEST(limits_cost_no_allocation_and_no_turn)
+{
+    struct scene s;
+    struct cost c;
+
+    begin_with(&s, YAML(", limits: {rpm: 1000000, tpm: 1000000000, inflight: 9}"));
+    c = cost_of(&s, false, 0, 1);
+    CHECK_INT(c.allocs_n, COUNTED_N * REQUEST_ALLOCS);
+    CHECK_INT(c.turns_n, COUNTED_N * 2);
     finish(&s);
 }

@@ -109,6 +109,18 @@ TEST(the_answers_bound_is_read_under_each_of_its_names)
     CHECK_INT(of("{\"prompt\":[[1,2],[3]]}").choices, 2);
 }
 
+TEST(what_is_written_over_the_clients_bounds_the_answer)
+{
+    struct estimate e = of("{\"max_tokens\":500}");
+
+    estimate_set(&e, SLICE("thinking"), SLICE("7"));
+    CHECK_INT(e.answer_max, 500);
+    estimate_set(&e, SLICE("max_tokens"), SLICE("64"));
+    CHECK_INT(e.answer_max, 64);
+    estimate_set(&e, SLICE("max_tokens"), SLICE("null"));
+    CHECK_INT(e.answer_max, -1);
+}
+
 TEST(quotes_and_backslashes_end_no_text_early)
 {
     CHECK_INT(of("{\"prompt\":\"a \\\" b \\\\\",\"n\":2}").choices, 2);
