@@ -2,11 +2,12 @@
 """Limits of keys and models in the real program: exactly N pass, on one and on all workers, and the official
 SDK understands what it is told."""
 import concurrent.futures
+import json
 import re
 
 import pytest
 
-from kit import config, http
+from kit import config, http, until
 from kit.origin import answer, response
 
 KEY = {'Authorization': 'Bearer sk-limited'}
@@ -77,6 +78,37 @@ def test_calls_in_flight(gateway, simulator):
     for refused in [a for a in answers if a.status == 429]:
         assert refused.headers['retry-after'] == '1' and 'limits.inflight' in refused.error()['message']
     assert gw.chat('sim~tokens=2', headers=KEY).status == 200, 'all were given back'
+
+
+# -- reloading -----------------------------------------------------------------------------------------------
+
+
+def reload_with(gw, limits):
+    whole = json.loads(gw.file.read_text())
+    whole['keys'][0]['limits'] = limits
+    gw.file.write_text(json.dumps(whole))
+    assert http.ask(gw.admin, 'POST', '/api/reload').status == 200
+
+
+@WORKERS
+def test_counts_go_on_over_a_reload(gateway, origin, workers):
+    gw = gateway(limited(origin().v1, {'rph': 10}), workers=workers)
+    assert statuses(ask_many(gw, 6)) == {200: 6}
+    reload_with(gw, {'rph': 8})
+    assert statuses(ask_many(gw, 6)) == {200: 2, 429: 4}
+    reload_with(gw, {'rph': 9, 'tpm': 100000})
+    assert statuses(ask_many(gw, 6)) == {200: 1, 429: 5}
+
+
+def test_what_was_in_work_at_a_reload_is_given_back(gateway, simulator):
+    models = [{'name': '*', 'tiers': [[{'endpoint': 'up'}]]}]
+    gw = gateway(limited(simulator().v1, {'inflight': 1}, models=models))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        first = pool.submit(gw.chat, 'sim~ttft=4s,tokens=2', headers=KEY)
+        until(lambda: gw.metrics().value('tidegate_upstream_inflight', endpoint='up') == 1, 'a call is made')
+        reload_with(gw, {'inflight': 1, 'rph': 1000})
+        assert first.result().status == 200
+    assert gw.chat('sim~tokens=2', headers=KEY).status == 200
 
 
 # -- tokens --------------------------------------------------------------------------------------------------
