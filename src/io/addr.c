@@ -69,6 +69,27 @@ bool addr_is_unix(const struct addr *a)
     return a->ss.ss_family == AF_UNIX;
 }
 
+/* AF_UNSPEC, with the name where other families have theirs. */
+static bool of_inherited(struct slice name, struct addr *out)
+{
+    size_t head = sizeof out->ss.ss_family;
+
+    if (name.n == 0 || name.n > ADDR_FD_NAME_BYTES || memchr(name.p, '\0', name.n) != NULL)
+        return false;
+    memcpy((char *)&out->ss + head, name.p, name.n);
+    out->n = (socklen_t)(head + name.n);
+    return true;
+}
+
+struct slice addr_inherited(const struct addr *a)
+{
+    size_t head = sizeof a->ss.ss_family;
+
+    if (a->ss.ss_family != AF_UNSPEC || a->n <= head)
+        return SLICE_NONE;
+    return (struct slice){(const char *)&a->ss + head, a->n - head};
+}
+
 bool addr_of_ip(struct slice host, uint16_t port, struct addr *out)
 {
     char text[HOST_BYTES];
@@ -106,6 +127,8 @@ enum err addr_parse(struct slice text, struct addr *out)
     memset(out, 0, sizeof *out);
     if (slice_starts(text, SLICE("unix:")))
         return addr_of_unix(slice_from(text, 5), out) ? ERR_OK : ERR_MALFORMED;
+    if (slice_starts(text, SLICE("fd:")))
+        return of_inherited(slice_from(text, 3), out) ? ERR_OK : ERR_MALFORMED;
     while (colon > 0 && text.p[colon - 1] != ':')
         colon--;
     if (colon == 0)
@@ -160,18 +183,62 @@ bool addr_eq(const struct addr *a, const struct addr *b)
     return addr_is_unix(a) && unix_name(a).n > 0 && slice_eq(unix_name(a), unix_name(b));
 }
 
+bool addr_of_bytes(struct slice ip, uint16_t port, struct addr *out)
+{
+    memset(out, 0, sizeof *out);
+    if (ip.n == 4) {
+        in4(out)->sin_family = AF_INET;
+        memcpy(&in4(out)->sin_addr, ip.p, ip.n);
+        out->n = sizeof(struct sockaddr_in);
+    } else if (ip.n == 16) {
+        in6(out)->sin6_family = AF_INET6;
+        memcpy(&in6(out)->sin6_addr, ip.p, ip.n);
+        out->n = sizeof(struct sockaddr_in6);
+    }
+    addr_set_port(out, port);
+    return out->n > 0;
+}
+
+bool addr_network(const struct addr *a, unsigned char out[ADDR_NETWORK_BYTES])
+{
+    memset(out, 0, ADDR_NETWORK_BYTES);
+    if (a->ss.ss_family == AF_INET) { /* as it would look mapped into IPv6 */
+        memset(out + 10, 0xff, 2);
+        memcpy(out + 12, &in4_const(a)->sin_addr, 4);
+        return true;
+    }
+    if (a->ss.ss_family != AF_INET6)
+        return false;
+    memcpy(out, &in6_const(a)->sin6_addr, IN6_IS_ADDR_V4MAPPED(&in6_const(a)->sin6_addr) ? 16 : 8);
+    return true;
+}
+
+void addr_format_host(const struct addr *a, char *out, size_t n)
+{
+    char host[INET6_ADDRSTRLEN] = "unknown";
+
+    if (a->ss.ss_family == AF_INET)
+        inet_ntop(AF_INET, &in4_const(a)->sin_addr, host, sizeof host);
+    else if (a->ss.ss_family == AF_INET6)
+        inet_ntop(AF_INET6, &in6_const(a)->sin6_addr, host, sizeof host);
+    snprintf(out, n, "%s", host);
+}
+
 void addr_format(const struct addr *a, char *out, size_t n)
 {
-    char host[INET6_ADDRSTRLEN] = "";
-    struct slice name = addr_is_unix(a) ? unix_name(a) : SLICE_NONE;
+    struct slice name = addr_is_unix(a) ? unix_name(a) : addr_inherited(a);
+    char host[INET6_ADDRSTRLEN];
 
+    addr_format_host(a, host, sizeof host);
     if (name.n > 0 && name.p[0] == '\0')
         snprintf(out, n, "unix:@%.*s", SLICE_ARG(slice_from(name, 1)));
     else if (addr_is_unix(a))
         snprintf(out, n, "unix:%.*s", SLICE_ARG(name));
-    else if (a->ss.ss_family == AF_INET && inet_ntop(AF_INET, &in4_const(a)->sin_addr, host, sizeof host))
+    else if (name.n > 0)
+        snprintf(out, n, "fd:%.*s", SLICE_ARG(name));
+    else if (a->ss.ss_family == AF_INET)
         snprintf(out, n, "%s:%u", host, (unsigned)addr_port(a));
-    else if (a->ss.ss_family == AF_INET6 && inet_ntop(AF_INET6, &in6_const(a)->sin6_addr, host, sizeof host))
+    else if (a->ss.ss_family == AF_INET6)
         snprintf(out, n, "[%s]:%u", host, (unsigned)addr_port(a));
     else
         snprintf(out, n, "unknown");

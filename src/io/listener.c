@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A listening TCP socket of one worker: SO_REUSEPORT, so that the kernel spreads connections over the
- * workers.
+/* A listening socket of one worker. TCP addresses are bound by each worker for itself: SO_REUSEPORT, so that
+ * the kernel spreads connections over the workers. Of a socket that all share (io/sockets.h) each has a
+ * duplicate; a new connection wakes one of them (EPOLLEXCLUSIVE), which takes only a few at a time and leaves
+ * the rest to whoever is idle.
  *
  * When the process is out of descriptors, accepting rests for a moment instead of spinning on a ready socket.
  */
@@ -13,33 +15,41 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "io/real.h"
+#include "io/sockets.h"
 
 #define ACCEPT_MAX 64 /* per turn: the streams that are already open must have their turn too */
+#define ACCEPT_SHARED_MAX 4
 #define BACKLOG 4096
 #define REST_US (100 * CLOCK_MS_US)
 
 struct listener {
     struct source source;
     struct loop *loop;
+    bool shared;
     accept_cb cb;
     void *ud;
     struct timer rest;
     struct afterwards afterwards;
 };
 
+static bool watch(struct listener *ls)
+{
+    return real_watch(real_of(ls->loop), &ls->source, EPOLLIN | (ls->shared ? EPOLLEXCLUSIVE : 0));
+}
+
 static void on_rested(struct timer *t)
 {
-    struct listener *ls = CONTAINER_OF(t, struct listener, rest);
-
-    real_watch(real_of(ls->loop), &ls->source, EPOLLIN);
+    watch(CONTAINER_OF(t, struct listener, rest));
 }
 
 static void on_acceptable(struct source *source, uint32_t events)
 {
     struct listener *ls = CONTAINER_OF(source, struct listener, source);
 
+    int max = ls->shared ? ACCEPT_SHARED_MAX : ACCEPT_MAX;
+
     (void)events;
-    for (int i = 0; i < ACCEPT_MAX && source->fd >= 0; i++) {
+    for (int i = 0; i < max && source->fd >= 0; i++) {
         struct addr peer = {.n = sizeof peer.ss};
         int fd = accept4(source->fd, (struct sockaddr *)&peer.ss, &peer.n, SOCK_NONBLOCK | SOCK_CLOEXEC);
         struct stream *s;
@@ -73,6 +83,8 @@ void listener_close(struct listener **lsp)
     if (ls == NULL)
         return;
     timer_stop(&ls->loop->wheel, &ls->rest);
+    if (ls->shared) /* its duplicates would keep it in the set */
+        real_unwatch(real_of(ls->loop), &ls->source);
     close(ls->source.fd);
     ls->source.fd = -1;
     real_of(ls->loop)->tcp_n--;
@@ -109,19 +121,29 @@ int loop_real_probe(const struct addr *at)
     return 0;
 }
 
+static int own_socket(const struct addr *at)
+{
+    int fd = listener_bind(at, true), saved;
+
+    if (fd < 0 || listen(fd, BACKLOG) == 0)
+        return fd;
+    saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
 enum err listener_open(struct loop *l, const struct addr *at, accept_cb cb, void *ud, struct listener **out,
                        struct addr *bound)
 {
-    int fd = listener_bind(at, true);
+    struct sockets *sockets = real_of(l)->sockets;
+    bool shared = sockets != NULL && sockets_have(sockets, at, NULL);
+    int fd = shared ? sockets_dup(sockets, at) : own_socket(at);
     struct listener *ls;
 
     *out = NULL;
     if (fd < 0)
         return ERR_SYSTEM;
-    if (listen(fd, BACKLOG) != 0) {
-        close(fd);
-        return ERR_SYSTEM;
-    }
     if (bound != NULL) {
         bound->n = sizeof bound->ss;
         getsockname(fd, (struct sockaddr *)&bound->ss, &bound->n);
@@ -129,11 +151,12 @@ enum err listener_open(struct loop *l, const struct addr *at, accept_cb cb, void
     ls = MEM_NEW(struct listener);
     ls->source = (struct source){fd, NULL, on_acceptable};
     ls->loop = l;
+    ls->shared = shared;
     ls->cb = cb;
     ls->ud = ud;
     timer_init(&ls->rest, on_rested);
     real_of(l)->tcp_n++;
-    if (!real_watch(real_of(l), &ls->source, EPOLLIN)) {
+    if (!watch(ls)) {
         listener_close(&ls);
         return ERR_SYSTEM;
     }

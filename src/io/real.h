@@ -28,6 +28,7 @@ struct real {
     struct source wake_source, signal_source;
     bool quickack_off;
     struct helpers *helpers; /* or NULL */
+    struct sockets *sockets; /* or NULL */
     int stop;                /* atomic */
     struct resolver *resolver;
     void (*on_signal)(void *ud, int sig);

@@ -16,7 +16,7 @@
 
 #define HOST_BYTES 256
 
-static const unsigned char ALPN[] = "\x08http/1.1";
+static const unsigned char ALPN[] = TLS_ALPN;
 
 /* A key with a passphrase is refused: OpenSSL would ask for it on the terminal. */
 static int no_passphrase(char *out, int max, int writing, void *ud)
@@ -28,20 +28,27 @@ static int no_passphrase(char *out, int max, int writing, void *ud)
     return -1;
 }
 
-static struct tls_config *make(const SSL_METHOD *method, bool server)
+SSL_CTX *tls_ctx_new(const SSL_METHOD *method)
+{
+    SSL_CTX *ctx = SSL_CTX_new(method);
+
+    ASSERT(ctx != NULL);
+    ASSERT(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+    return ctx;
+}
+
+struct tls_config *tls_config_new(SSL_CTX *ctx, bool server)
 {
     struct tls_config *c = MEM_NEW(struct tls_config);
 
     c->refs_n = 1;
     c->server = server;
     c->bio = tls_bio_method();
-    c->ctx = SSL_CTX_new(method);
-    ASSERT(c->ctx != NULL);
-    ASSERT(SSL_CTX_set_min_proto_version(c->ctx, TLS1_2_VERSION) == 1);
-    SSL_CTX_set_options(c->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-    SSL_CTX_set_mode(c->ctx, SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_default_passwd_cb(c->ctx, no_passphrase);
+    c->ctx = ctx;
     return c;
 }
 
@@ -55,7 +62,7 @@ static struct tls_config *refuse(struct tls_config *c, const char *text, const c
 
 struct tls_config *tls_config_client(const char *ca_file, const char **why)
 {
-    struct tls_config *c = make(TLS_client_method(), false);
+    struct tls_config *c = tls_config_new(tls_ctx_new(TLS_client_method()), false);
 
     *why = "";
     ERR_clear_error();
@@ -87,40 +94,6 @@ bool tls_config_identify(struct tls_config *c, const char *cert_file, const char
         *why = "the client key cannot be read, is not in PEM form, or has a passphrase";
     ERR_clear_error();
     return fine;
-}
-
-static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in,
-                           unsigned int in_n, void *ud)
-{
-    unsigned char *chosen;
-
-    (void)ssl;
-    (void)ud;
-    if (SSL_select_next_proto(&chosen, out_n, ALPN, sizeof ALPN - 1, in, in_n) != OPENSSL_NPN_NEGOTIATED)
-        return SSL_TLSEXT_ERR_NOACK;
-    *out = chosen;
-    return SSL_TLSEXT_ERR_OK;
-}
-
-struct tls_config *tls_config_bare(void)
-{
-    struct tls_config *c = make(TLS_server_method(), true);
-
-    SSL_CTX_set_alpn_select_cb(c->ctx, choose_protocol, NULL);
-    return c;
-}
-
-struct tls_config *tls_config_server(const char *cert_file, const char *key_file, const char **why)
-{
-    struct tls_config *c = tls_config_bare();
-
-    *why = "";
-    ERR_clear_error();
-    if (SSL_CTX_use_certificate_chain_file(c->ctx, cert_file) != 1)
-        return refuse(c, "the certificate file cannot be read", why);
-    if (SSL_CTX_use_PrivateKey_file(c->ctx, key_file, SSL_FILETYPE_PEM) != 1)
-        return refuse(c, "the key file cannot be read or does not belong to the certificate", why);
-    return c;
 }
 
 void tls_expect_host(SSL *ssl, const char *host)
@@ -160,6 +133,9 @@ void tls_config_free(struct tls_config **cp)
     *cp = NULL;
     if (c == NULL || __atomic_sub_fetch(&c->refs_n, 1, __ATOMIC_ACQ_REL) > 0)
         return;
+    for (size_t i = 0; i < c->others_n; i++)
+        SSL_CTX_free(c->others[i]);
+    mem_free(c->others);
     SSL_CTX_free(c->ctx);
     BIO_meth_free(c->bio);
     mem_free(c);

@@ -8,16 +8,22 @@
 
 #include "io/tls.h"
 
+#define TLS_ALPN "\x08http/1.1"
+
 struct tls_config {
     SSL_CTX *ctx;
+    SSL_CTX **others; /* of a server with several certificates: the second and later ones' */
+    size_t others_n;
     BIO_METHOD *bio; /* how OpenSSL reads and writes the stream below */
     bool server;
     int refs_n; /* atomic: the creator's and one per stream */
 };
 
+/* With the settings that both sides share. */
+SSL_CTX *tls_ctx_new(const SSL_METHOD *method);
+struct tls_config *tls_config_new(SSL_CTX *ctx, bool server); /* takes the context over */
 /* A server configuration that has no certificate yet. */
 struct tls_config *tls_config_bare(void);
-struct tls_config *tls_config_ref(struct tls_config *c);
 /* SNI, and what the certificate must say. A host that cannot be a name fails the verification later. */
 void tls_expect_host(SSL *ssl, const char *host);
 /* tls.c: told of each step of a certificate's verification. */

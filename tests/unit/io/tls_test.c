@@ -150,9 +150,9 @@ TEST(says_why_a_configuration_cannot_work)
     CHECK(tls_config_client(certs.good_key, &why) == NULL);
     CHECK_STR(why, "the CA file cannot be read or holds no certificate");
     CHECK(tls_config_server("/nowhere/cert.pem", certs.good_key, &why) == NULL);
-    CHECK_STR(why, "the certificate file cannot be read");
+    CHECK_STR(why, "the certificate cannot be read or is not in PEM form");
     CHECK(tls_config_server(certs.good, certs.expired_key, &why) == NULL);
-    CHECK_STR(why, "the key file cannot be read or does not belong to the certificate");
+    CHECK_STR(why, "the key does not belong to the certificate");
 }
 
 TEST(a_peer_that_speaks_no_tls)
