@@ -36,6 +36,7 @@ enum metric_labels {
     LABELS_ERROR,            /* rows of errors.def */
     LABELS_LIMIT,            /* whose limit x which limit */
     LABELS_RESULT,           /* how a reload ended */
+    LABELS_LOSS,             /* why a connection was not let in */
     LABELS_N
 };
 

@@ -3,6 +3,8 @@
  * try. */
 #include "cmd/banner.h"
 
+#include <string.h>
+
 #include "cmd/version.h"
 
 static const char *first_model(const struct config *cfg)
@@ -43,21 +45,65 @@ static void print_source(FILE *to, const struct config *cfg, const struct banner
         fprintf(to, " %.*s%s", SLICE_ARG(cfg->models[i].name), i + 1 < cfg->models_n ? "," : "\n");
 }
 
-void banner_print(FILE *to, const struct config *cfg, const struct banner_facts *f)
+/* "https://127.0.0.1:8443"; what stands behind --unix-socket has no address that a URL could name. */
+static const char *base_of(const struct config *cfg, const struct banner_facts *f,
+                           char out[ADDR_TEXT_BYTES + 8])
 {
-    char at[64];
+    char at[ADDR_TEXT_BYTES];
 
     addr_format(&f->bound, at, sizeof at);
-    fprintf(to, "tidegate %s is ready\n\n  listening at    http://%s/v1\n", version_text(), at);
-    if (cfg->admin != NULL)
-        fprintf(to, "  admin           http://%s/metrics\n", cfg->admin);
+    snprintf(out, ADDR_TEXT_BYTES + 8, "%s%s", cfg->listen[0].tls != NULL ? "https://" : "http://",
+             addr_is_unix(&f->bound) ? "localhost" : at);
+    return out;
+}
+
+static void print_listeners(FILE *to, const struct config *cfg, const struct banner_facts *f,
+                            const char *base)
+{
+    char at[ADDR_TEXT_BYTES];
+
+    addr_format(&f->bound, at, sizeof at);
+    if (addr_is_unix(&f->bound))
+        fprintf(to, "  listening at    %s\n", at);
+    else
+        fprintf(to, "  listening at    %s/v1\n", base);
+    for (size_t i = 1; i < cfg->listen_n; i++)
+        fprintf(to, "                  %s%s\n", cfg->listen[i].at,
+                cfg->listen[i].tls != NULL ? " (TLS)" : "");
+    if (cfg->admin != NULL && strncmp(cfg->admin->at, "unix:", 5) == 0)
+        fprintf(to, "  admin           %s\n", cfg->admin->at);
+    else if (cfg->admin != NULL)
+        fprintf(to, "  admin           %s%s/metrics\n", cfg->admin->tls != NULL ? "https://" : "http://",
+                cfg->admin->at);
+}
+
+/* How curl is told of a socket: "unix:/PATH" or "unix:@NAME". */
+static const char *socket_flag(const char *at)
+{
+    if (strncmp(at, "unix:", 5) != 0)
+        return "";
+    return at[5] == '@' ? " --abstract-unix-socket " : " --unix-socket ";
+}
+
+void banner_print(FILE *to, const struct config *cfg, const struct banner_facts *f)
+{
+    char url[ADDR_TEXT_BYTES + 8], at[ADDR_TEXT_BYTES];
+    const char *base = base_of(cfg, f, url);
+    bool by_path = addr_is_unix(&f->bound);
+
+    addr_format(&f->bound, at, sizeof at);
+    fprintf(to, "tidegate %s is ready\n\n", version_text());
+    print_listeners(to, cfg, f, base);
     print_source(to, cfg, f);
     fprintf(to,
-            "\n  try it          curl -N http://%s/v1/chat/completions%s \\\n"
+            "\n  try it          curl -N%s%s %s/v1/chat/completions%s \\\n"
             "                    -H 'Content-Type: application/json' \\\n"
             "                    -d '{\"model\":\"%s\",\"stream\":true,\"messages\":[{\"role\":\"user\","
-            "\"content\":\"Hello\"}]}'\n"
-            "  in your code    base_url=\"http://%s/v1\"   (the one line to change)\n\n",
-            at, cfg->keys_n > 0 ? " -H 'Authorization: Bearer YOUR_KEY'" : "", first_model(cfg), at);
+            "\"content\":\"Hello\"}]}'\n",
+            socket_flag(at), by_path ? at + (at[5] == '@' ? 6 : 5) : "", base,
+            cfg->keys_n > 0 ? " -H 'Authorization: Bearer YOUR_KEY'" : "", first_model(cfg));
+    if (!by_path)
+        fprintf(to, "  in your code    base_url=\"%s/v1\"   (the one line to change)\n", base);
+    fputs("\n", to);
     fflush(to);
 }

@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "config/config.h"
+#include "gateway/certs.h"
 #include "gateway/trust.h"
 
 #define DEFAULT_FILE "tidegate.yaml"
@@ -24,21 +26,43 @@ static const char usage[] =
     "\n"
     "exit code: 0 the file is good, 1 it is not, 2 wrong usage\n";
 
+static void say_cert(void *ud, const struct config_file *at, const char *text)
+{
+    const struct config *config = ud;
+
+    fprintf(stderr, "%s:%d:%d: error: %s: %s\n", config->file, at->line, at->col, at->path, text);
+}
+
+size_t check_certs(const struct config *config)
+{
+    return certs_check(config, clock_wall_us() / CLOCK_SECOND_US, say_cert, (void *)(uintptr_t)config);
+}
+
+static int refuse(size_t errors_n, int warnings_n)
+{
+    fprintf(stderr, "%zu error%s, %d warning%s\n", errors_n, errors_n == 1 ? "" : "s", warnings_n,
+            warnings_n == 1 ? "" : "s");
+    return 1;
+}
+
 static int check(const char *path, char *(*text_of)(const struct config *c))
 {
     struct config_report report;
     struct config *config;
     enum err err = config_load(path, &config_env_process, &config, &report);
     const char *why;
+    size_t faults_n;
     bool written;
     char *text;
     int fault;
 
     fputs(report.text, stderr);
-    if (err) {
-        fprintf(stderr, "%d error%s, %d warning%s\n", report.errors_n, report.errors_n == 1 ? "" : "s",
-                report.warnings_n, report.warnings_n == 1 ? "" : "s");
-        return 1;
+    if (err)
+        return refuse((size_t)report.errors_n, report.warnings_n);
+    faults_n = check_certs(config);
+    if (faults_n > 0) {
+        config_unref(&config);
+        return refuse(faults_n, report.warnings_n);
     }
     fault = trust_check(config, &why);
     if (fault >= 0) {

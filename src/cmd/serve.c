@@ -21,10 +21,13 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/banner.h"
+#include "cmd/check.h"
+#include "cmd/listening.h"
 #include "cmd/local.h"
 #include "cmd/process.h"
 #include "gateway/app.h"
 #include "gateway/control.h"
+#include "gateway/front.h"
 #include "gateway/trust.h"
 #include "gateway/worker.h"
 #include "io/outlet.h"
@@ -43,6 +46,7 @@ struct server {
     struct local local; /* engines found, where nothing else says what to do */
     struct log log;
     struct app *app;
+    struct sockets *sockets; /* that loops share */
     struct loop *control_loop;
     struct control *control;
     struct watch *watch; /* of the configuration's file, where it asks for that */
@@ -179,37 +183,12 @@ static bool open_access_log(struct server *s)
     return true;
 }
 
-/* Says which address is taken before SO_REUSEPORT would share it silently. */
-static bool probe(const char *text)
-{
-    struct addr at;
-    int e;
-
-    if (text == NULL || addr_parse(slice_of(text), &at) != ERR_OK || addr_port(&at) == 0)
-        return true;
-    e = loop_real_probe(&at);
-    if (e == 0)
-        return true;
-    fprintf(stderr, "tidegate: cannot listen at %s: %s%s\n", text, strerror(e),
-            e == EADDRINUSE
-                ? " (another program, or another tidegate, has this port: stop it, or start with a file "
-                  "whose `listen` and `admin` name other ones)"
-                : "");
-    return false;
-}
-
-static bool probe_all(const struct config *cfg)
-{
-    bool fine = probe(cfg->admin) & probe(cfg->metrics);
-
-    for (size_t i = 0; i < cfg->listen_n; i++)
-        fine &= probe(cfg->listen[i]);
-    return fine;
-}
-
 static struct loop *new_loop(struct server *s, uint64_t seed)
 {
-    struct real_opts o = {.seed = seed, .budget = &s->app->budget, .pending_max = app_pending_max(s->cfg)};
+    struct real_opts o = {.seed = seed,
+                          .budget = &s->app->budget,
+                          .pending_max = app_pending_max(s->cfg),
+                          .sockets = s->sockets};
 
     return loop_real_new(&o);
 }
@@ -225,7 +204,7 @@ static bool make_workers(struct server *s)
             return false;
         }
         s->workers[i] = worker_new(s->app, s->threads[i].loop, i);
-        if (worker_listen(s->workers[i], &s->facts.bound, &which) != ERR_OK) {
+        if (front_open(s->workers[i], &s->facts.bound, &which) != ERR_OK) {
             fprintf(stderr, "tidegate: cannot listen at %s: %s\n", which, strerror(errno));
             return false;
         }
@@ -340,19 +319,23 @@ static bool make(struct server *s)
 
     (void)!log_level_parse(slice_of(s->cfg->log_level), &level);
     log_init(&s->log, log_fd >= 0 ? log_fd : STDERR_FILENO, level, isatty(STDERR_FILENO) != 0);
-    if (!open_access_log(s) || !probe_all(s->cfg))
+    if (!open_access_log(s) || (s->sockets = listening_prepare(s->cfg)) == NULL)
         return false;
     o.access_fd = s->access_fd;
     rng_secret_bytes(&o.seed, sizeof o.seed);
     s->app = app_new(s->cfg, &o, &why);
     if (s->app == NULL) {
-        complain_of_app(s->cfg, why);
+        if (check_certs(s->cfg) == 0) /* which tells the place */
+            complain_of_app(s->cfg, why);
         return false;
     }
     s->workers_n = s->cfg->workers;
     s->workers = mem_zalloc((size_t)s->cfg->workers * sizeof *s->workers);
     s->threads = mem_zalloc((size_t)s->cfg->workers * sizeof *s->threads);
-    return make_workers(s) && make_control(s);
+    if (!make_workers(s) || !make_control(s))
+        return false;
+    listening_done(s->sockets, &s->log);
+    return true;
 }
 
 /* -- running --------------------------------------------------------------------------------------------- */
@@ -389,6 +372,7 @@ static void unmake(struct server *s)
         loop_free(&s->threads[i].loop);
     loop_free(&s->control_loop);
     loop_free(&s->sim_thread.loop);
+    sockets_free(&s->sockets);
     app_free(&s->app);
     mem_free(s->workers);
     mem_free(s->threads);

@@ -7,6 +7,30 @@
 
 #include "config/origin.h"
 
+/* A socket's path or abstract name has to fit into a struct sockaddr_un. */
+#define UNIX_BYTES_MAX 107
+#define FD_NAME_BYTES_MAX 64
+
+static const char *parse_unix(struct slice path, struct arena *arena, struct address *out)
+{
+    if (path.n < 2 || (path.p[0] != '/' && path.p[0] != '@'))
+        return "a Unix socket is written unix:/PATH, or unix:@NAME for an abstract name";
+    if (path.n > UNIX_BYTES_MAX)
+        return "the path of a Unix socket can have at most 107 bytes";
+    out->is_unix = out->is_loopback = true;
+    out->text = arena_printf(arena, "unix:%.*s", SLICE_ARG(path)).p;
+    return NULL;
+}
+
+static const char *parse_inherited(struct slice name, struct arena *arena, struct address *out)
+{
+    if (name.n == 0 || name.n > FD_NAME_BYTES_MAX)
+        return "an inherited socket is written fd:NAME, with the name that LISTEN_FDNAMES gives it";
+    out->is_inherited = true;
+    out->text = arena_printf(arena, "fd:%.*s", SLICE_ARG(name)).p;
+    return NULL;
+}
+
 const char *address_parse(struct slice text, struct arena *arena, struct address *out)
 {
     struct slice host, port;
@@ -15,8 +39,13 @@ const char *address_parse(struct slice text, struct arena *arena, struct address
     uint64_t n;
     bool bracket = slice_starts(text, SLICE("["));
 
-    if (slice_starts(text, SLICE("unix:")) || slice_starts(text, SLICE("/")))
-        return "Unix sockets come with a later version; write IP:PORT";
+    *out = (struct address){.port = 0};
+    if (slice_starts(text, SLICE("unix:")))
+        return parse_unix(slice_from(text, 5), arena, out);
+    if (slice_starts(text, SLICE("fd:")))
+        return parse_inherited(slice_from(text, 3), arena, out);
+    if (slice_starts(text, SLICE("/")))
+        return "a Unix socket is written unix:/PATH";
     host = slice_cut(bracket ? slice_from(text, 1) : text, bracket ? ']' : ':', &port);
     if (bracket && slice_starts(port, SLICE(":")))
         port = slice_from(port, 1);

@@ -136,6 +136,29 @@ struct config_model {
     struct config_limits limits; /* over all keys */
 };
 
+/* A PEM file, and the place in the configuration that names it. */
+struct config_file {
+    const char *path;
+    int line, col;
+};
+
+/* A certificate (its chain behind it) and its key. */
+struct config_pair {
+    struct config_file cert, key;
+};
+
+struct config_tls {
+    const struct config_pair *pairs; /* chosen by the name that the client asks for; else the first */
+    size_t pairs_n;
+};
+
+struct config_listener {
+    const char *at;               /* as io's addr_parse takes it: "127.0.0.1:8080", "unix:/PATH", "fd:NAME" */
+    const struct config_tls *tls; /* NULL: plain */
+    bool proxy_protocol;          /* every connection begins with a PROXY header */
+    int mode;                     /* permissions of a Unix socket's file */
+};
+
 /* Options with a default: one field per row of options.def, by its section ("" is the top level). */
 struct config_options {
 #define OPT(path, field, kind, dflt, min, max, doc) int64_t field;
@@ -147,12 +170,12 @@ struct config_options {
 
 struct config {
     const char *file; /* where it came from, for messages */
-    const char *const *listen;
+    const struct config_listener *listen;
     size_t listen_n;
-    const char *admin;                /* or NULL */
-    const char *metrics;              /* or NULL */
-    int workers;                      /* resolved: at least 1 */
-    const struct slice *cors_origins; /* pages of these may call from a browser; "*": any */
+    const struct config_listener *admin;   /* or NULL */
+    const struct config_listener *metrics; /* or NULL */
+    int workers;                           /* resolved: at least 1 */
+    const struct slice *cors_origins;      /* pages of these may call from a browser; "*": any */
     size_t cors_origins_n;
     const char *access_log; /* "stdout", "off" or a path */
     const char *log_level;

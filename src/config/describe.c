@@ -4,6 +4,7 @@
 #include "config/config.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
@@ -14,15 +15,28 @@
 /* Past TEXT_MAX the text is simply cut: a person reads it. */
 #define SAY(out, ...) ((void)buf_printf((out), __VA_ARGS__))
 
+static void say_listener(const char *what, const struct config_listener *l, const char *note, struct buf *out)
+{
+    SAY(out, "%-11s %s", what, l->at);
+    if (strncmp(l->at, "unix:/", 6) == 0)
+        SAY(out, ", mode %04o", (unsigned)l->mode);
+    if (l->proxy_protocol)
+        SAY(out, ", behind the PROXY protocol");
+    for (size_t i = 0; l->tls && i < l->tls->pairs_n; i++)
+        SAY(out, "%s%s", i > 0 ? ", " : ", TLS with ", l->tls->pairs[i].cert.path);
+    SAY(out, "%s\n", note);
+}
+
 static void say_listeners(const struct config *c, struct buf *out)
 {
+    const char *open_note = c->keys_n == 0 ? " (no keys: whoever reaches it may call)" : "";
+
     for (size_t i = 0; i < c->listen_n; i++)
-        SAY(out, "%-11s %s%s\n", "listen", c->listen[i],
-            c->keys_n == 0 ? " (no keys: whoever reaches it may call)" : "");
+        say_listener("listen", &c->listen[i], open_note, out);
     if (c->admin)
-        SAY(out, "%-11s %s\n", "admin", c->admin);
+        say_listener("admin", c->admin, "", out);
     if (c->metrics)
-        SAY(out, "%-11s %s\n", "metrics", c->metrics);
+        say_listener("metrics", c->metrics, "", out);
     for (size_t i = 0; i < c->cors_origins_n; i++)
         SAY(out, "%-11s %.*s\n", "cors", SLICE_ARG(c->cors_origins[i]));
     SAY(out, "%-11s %d\n%-11s %s\n%-11s %s\n", "workers", c->workers, "access_log", c->access_log,

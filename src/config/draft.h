@@ -17,6 +17,7 @@
 #define DRAFT_MODEL_LIMITS_MAX 64 /* of one key; searched linearly for each request */
 #define DRAFT_LISTEN_MAX 64
 #define DRAFT_ORIGINS_MAX 256
+#define DRAFT_PAIRS_MAX 64 /* certificates of one listener: each may be looked at in a handshake */
 
 struct draft {
     struct notes *notes;
@@ -25,7 +26,7 @@ struct draft {
     struct config *config; /* the snapshot's */
     const struct config_env *env;
     /* Sections as they stand in the file, NULL where they do not. */
-    const struct node *listen, *admin, *metrics, *cors, *keys, *accounts, *endpoints, *models;
+    const struct node *listen, *tls, *admin, *metrics, *cors, *keys, *accounts, *endpoints, *models;
 };
 
 void listeners_read(struct draft *d);

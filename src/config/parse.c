@@ -98,9 +98,9 @@ static void find_section(struct draft *d, const struct node *n, void *unused)
         const char *name;
         const struct node **place;
     } sections[] = {
-        {"listen", &d->listen}, {"admin", &d->admin},       {"metrics", &d->metrics},
-        {"keys", &d->keys},     {"accounts", &d->accounts}, {"endpoints", &d->endpoints},
-        {"models", &d->models}, {"cors", &d->cors},
+        {"listen", &d->listen},       {"tls", &d->tls},       {"admin", &d->admin},
+        {"metrics", &d->metrics},     {"keys", &d->keys},     {"accounts", &d->accounts},
+        {"endpoints", &d->endpoints}, {"models", &d->models}, {"cors", &d->cors},
     };
 
     (void)unused;
@@ -111,21 +111,14 @@ static void find_section(struct draft *d, const struct node *n, void *unused)
 }
 
 static const struct field fields[] = {
-    {"listen", find_section, NULL, false},
-    {"admin", find_section, NULL, false},
-    {"metrics", find_section, NULL, false},
-    {"cors", find_section, NULL, false},
-    {"workers", read_workers, NULL, false},
-    {"access_log", read_access_log, NULL, false},
-    {"log_level", read_log_level, NULL, false},
-    {"watch", read_watch, NULL, false},
-    {"timeouts", options_read, NULL, false},
-    {"limits", options_read, NULL, false},
-    {"keys", find_section, NULL, false},
-    {"accounts", find_section, NULL, false},
-    {"endpoints", find_section, NULL, false},
+    {"listen", find_section, NULL, false},        {"tls", find_section, NULL, false},
+    {"admin", find_section, NULL, false},         {"metrics", find_section, NULL, false},
+    {"cors", find_section, NULL, false},          {"workers", read_workers, NULL, false},
+    {"access_log", read_access_log, NULL, false}, {"log_level", read_log_level, NULL, false},
+    {"watch", read_watch, NULL, false},           {"timeouts", options_read, NULL, false},
+    {"limits", options_read, NULL, false},        {"keys", find_section, NULL, false},
+    {"accounts", find_section, NULL, false},      {"endpoints", find_section, NULL, false},
     {"models", find_section, NULL, false},
-    {"tls", NULL, "TLS listeners (tls) come with a later version; leave it out", false},
 };
 
 static void read_file(struct draft *d, const struct node *root)

@@ -225,11 +225,11 @@ static void check_self(struct draft *d)
         const struct config_endpoint *ep = &c->endpoints[i];
 
         for (size_t k = 0; k < c->listen_n; k++) {
-            if (reaches(slice_of(ep->host), ep->port, c->listen[k]))
+            if (reaches(slice_of(ep->host), ep->port, c->listen[k].at))
                 notes_error(d->notes, field_place(n, "url"),
                             "this is where the gateway itself listens (%s): it would call itself; give the "
                             "provider's url",
-                            c->listen[k]);
+                            c->listen[k].at);
         }
     }
 }

@@ -11,6 +11,8 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/mem.h"
+#include "gateway/certs.h"
+#include "gateway/door.h"
 #include "gateway/worker.h"
 #include "http/conn.h"
 #include "llm/reply.h"
@@ -20,6 +22,13 @@
 #define ANSWER_BYTES_MAX (64 * 1024)
 #define CONNS_MAX 64 /* scrapers and operators are few; who holds more than that is neither */
 
+/* A listener of its own beside the workers'. */
+struct side {
+    struct control *k;
+    struct door *door; /* or NULL */
+    const struct conn_handler *handler;
+};
+
 struct control {
     struct app *app;
     struct loop *loop;
@@ -27,7 +36,7 @@ struct control {
     struct conn_limits limits;
     struct list conns; /* oldest first */
     size_t conns_n;
-    struct listener *admin, *metrics;
+    struct side admin, metrics;
     struct reload *reload;
     size_t drained_n;
     bool draining, cutting, done;
@@ -208,28 +217,66 @@ static const struct conn_handler ADMIN_HANDLER = {
 static const struct conn_handler METRICS_HANDLER = {
     .on_request = on_metrics_request, .on_refused = on_refused, .on_conn_closed = on_conn_closed};
 
-/* At the bound the oldest connection makes room, so that nobody can keep the scrapers out. */
-static void take(struct control *k, struct stream *s, const struct addr *peer,
-                 const struct conn_handler *handler)
-{
-    struct conn *c;
+/* -- the doors ------------------------------------------------------------------------------------------- */
 
+/* At the bound the oldest connection makes room, so that nobody can keep the scrapers out. */
+static bool on_accept(void *ud)
+{
+    struct control *k = ((struct side *)ud)->k;
+
+    if (k->conns_n == CONNS_MAX && list_empty(&k->conns))
+        return false; /* all of them are still shaking hands */
     if (k->conns_n == CONNS_MAX)
         conn_close(conn_of_node(k->conns.next));
-    c = conn_new(s, peer, &k->limits, handler, k);
-    list_push_back(&k->conns, conn_node(c));
     k->conns_n++;
+    return true;
 }
 
-static void on_admin_accept(void *ud, struct stream *s, const struct addr *peer)
+static bool on_known(void *ud, const struct addr *peer, void **tag)
 {
-    take(ud, s, peer, &ADMIN_HANDLER);
+    (void)ud;
+    (void)peer;
+    (void)tag;
+    return true;
 }
 
-static void on_metrics_accept(void *ud, struct stream *s, const struct addr *peer)
+static struct tls_config *present_certs(void *ud, const char *at)
 {
-    take(ud, s, peer, &METRICS_HANDLER);
+    const struct edition *e = ((const struct side *)ud)->k->app->edition;
+
+    return certs_find(e->cfg, e->certs, at);
 }
+
+static void *on_astray(void *owner, struct conn *c, const struct http_request *rq, struct arena *arena)
+{
+    (void)owner;
+    (void)rq;
+    (void)arena;
+    conn_close_after(c);
+    respond_error(c, ERR_TLS_REQUIRED);
+    return NULL;
+}
+
+static const struct conn_handler ASTRAY_HANDLER = {
+    .on_request = on_astray, .on_refused = on_refused, .on_conn_closed = on_conn_closed};
+
+static void on_enter(void *ud, const struct arrived *a)
+{
+    const struct side *s = ud;
+    struct control *k = s->k;
+    struct conn *c = conn_new(a->stream, &a->peer, &k->limits, a->astray ? &ASTRAY_HANDLER : s->handler, k);
+
+    list_push_back(&k->conns, conn_node(c));
+}
+
+static void on_lost(void *ud, void *tag, enum door_loss why)
+{
+    (void)tag;
+    (void)why;
+    ((struct side *)ud)->k->conns_n--;
+}
+
+static const struct door_cb DOOR_CB = {on_accept, on_known, present_certs, on_enter, on_lost};
 
 /* -- reloading ------------------------------------------------------------------------------------------- */
 
@@ -323,16 +370,24 @@ void control_drain(struct control *k)
  * ----------------------------------------------------------------------------------------------------------
  */
 
-static bool listen_at(struct control *k, const char *text, accept_cb on_accept, struct listener **out,
-                      const char **which)
+static bool open_side(struct control *k, struct side *s, const struct config_listener *listener,
+                      const struct conn_handler *handler, const char **which)
 {
+    const struct edition *e = k->app->edition;
     struct addr at;
+    struct door_opts o = {
+        .listener = listener, .handshake_us = e->cfg->opt.handshake_us, .at = &at, .cb = &DOOR_CB, .ud = s};
 
-    if (text == NULL)
+    s->k = k;
+    s->handler = handler;
+    if (listener == NULL)
         return true;
-    *which = text;
-    return addr_parse(slice_of(text), &at) == ERR_OK &&
-           k->loop->ops->listen(k->loop, &at, on_accept, k, out, NULL) == ERR_OK;
+    *which = listener->at;
+    if (addr_parse(slice_of(listener->at), &at) != ERR_OK)
+        return false;
+    o.certs = certs_find(e->cfg, e->certs, listener->at);
+    s->door = door_open(k->loop, &o, NULL);
+    return s->door != NULL;
 }
 
 struct control *control_new(struct app *a, struct loop *l, const struct control_opts *o, const char **which)
@@ -343,14 +398,15 @@ struct control *control_new(struct app *a, struct loop *l, const struct control_
     k->app = a;
     k->loop = l;
     k->opts = *o;
-    k->limits = (struct conn_limits){(size_t)opt->head_max, 4096,         opt->head_us,
-                                     opt->body_us,          opt->idle_us, opt->write_us};
+    k->limits =
+        (struct conn_limits){(size_t)opt->head_max, 4096,          opt->head_us,   opt->body_us,
+                             opt->idle_us,          opt->write_us, opt->body_rate, opt->body_grace_us};
     k->reload = reload_new(a, &o->reload);
     list_init(&k->conns);
     timer_init(&k->patience, on_patience);
     a->control = k;
-    if (!listen_at(k, a->edition->cfg->admin, on_admin_accept, &k->admin, which) ||
-        !listen_at(k, a->edition->cfg->metrics, on_metrics_accept, &k->metrics, which))
+    if (!open_side(k, &k->admin, a->edition->cfg->admin, &ADMIN_HANDLER, which) ||
+        !open_side(k, &k->metrics, a->edition->cfg->metrics, &METRICS_HANDLER, which))
         control_free(&k);
     return k;
 }
@@ -362,8 +418,8 @@ void control_free(struct control **kp)
     *kp = NULL;
     if (k == NULL)
         return;
-    k->loop->ops->unlisten(&k->admin);
-    k->loop->ops->unlisten(&k->metrics);
+    door_close(&k->admin.door);
+    door_close(&k->metrics.door);
     while (!list_empty(&k->conns))
         conn_close(conn_of_node(k->conns.next));
     timer_stop(&k->loop->wheel, &k->patience);

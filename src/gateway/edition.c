@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "gateway/certs.h"
 #include "gateway/trust.h"
 #include "shared/admission.h"
 #include "shared/limits.h"
@@ -18,7 +19,7 @@ struct edition *edition_new(struct config *cfg, const struct edition *before, co
     e->number = before != NULL ? before->number + 1 : 1;
     stats_init(&e->stats, cfg);
     e->tls = mem_zalloc((cfg->endpoints_n + 1) * sizeof *e->tls);
-    if (trust_make(cfg, e->tls, why) >= 0) {
+    if (!certs_make(cfg, &e->certs, why) || trust_make(cfg, e->tls, why) >= 0) {
         edition_unref(&e);
         return NULL;
     }
@@ -43,6 +44,7 @@ void edition_unref(struct edition **ep)
         return;
     trust_free(e->cfg, e->tls);
     mem_free(e->tls);
+    certs_free(e->cfg, &e->certs);
     admission_free(&e->admission);
     limits_free(&e->limits);
     stats_fini(&e->stats);

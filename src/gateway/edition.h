@@ -22,8 +22,9 @@ struct edition {
     struct config *cfg;
     struct admission *admission;
     struct limits *limits;
-    struct stats stats;      /* label rows */
-    struct tls_config **tls; /* one per endpoint, NULL for plain ones */
+    struct stats stats;        /* label rows */
+    struct tls_config **tls;   /* one per endpoint, NULL for plain ones */
+    struct tls_config **certs; /* one per listener (gateway/certs.h), NULL for plain ones */
     int refs_n;
 };
 

@@ -13,6 +13,7 @@
 #include "base/id.h"
 #include "gateway/access_log.h"
 #include "gateway/app.h"
+#include "gateway/front.h"
 #include "gateway/identify.h"
 #include "gateway/response.h"
 #include "gateway/understand.h"
@@ -450,6 +451,14 @@ static void on_drain(void *user)
         flight_go_on(&ex->subscriber);
 }
 
+void exchange_refuse(struct worker *w, struct conn *c, enum err why)
+{
+    metrics_add(w->desk->metrics, METRIC_REQUESTS, stats_route_result(ROUTE_OTHER, RESULT_REFUSED), 1);
+    metrics_add(w->desk->metrics, METRIC_RESPONSES, stats_code(err_row(why)->status), 1);
+    metrics_add(w->desk->metrics, METRIC_ERRORS, (size_t)why, 1);
+    response_refusal(c, NULL, id_new(w, &w->loop->turn), why);
+}
+
 static void on_refused(void *owner, struct conn *c, enum err why)
 {
     struct worker *w = owner;
@@ -460,21 +469,14 @@ static void on_refused(void *owner, struct conn *c, enum err why)
         response_refusal(c, ex, ex->request_id, why);
         return;
     }
-    metrics_add(w->desk->metrics, METRIC_REQUESTS, stats_route_result(ROUTE_OTHER, RESULT_REFUSED), 1);
-    metrics_add(w->desk->metrics, METRIC_RESPONSES, stats_code(err_row(why)->status), 1);
-    metrics_add(w->desk->metrics, METRIC_ERRORS, (size_t)why, 1);
-    response_refusal(c, NULL, id_new(w, &w->loop->turn), why);
+    exchange_refuse(w, c, why);
 }
 
 static void on_conn_closed(void *owner, struct conn *c)
 {
     struct worker *w = owner;
 
-    (void)c;
-    w->conns_n--;
-    app_conn_leave(w->app);
-    metrics_add(w->desk->metrics, METRIC_CONNS, 0, -1);
-    worker_note_idle(w);
+    front_left(w, c);
 }
 
 const struct conn_handler EXCHANGE_HANDLER = {on_request, on_body,    on_complete,   on_gone,

@@ -63,6 +63,8 @@ struct exchange {
 /* The handler of connections on the gateway's public listeners; the owner is the worker. */
 extern const struct conn_handler EXCHANGE_HANDLER;
 
+/* A refusal where there is no exchange: of what could not be understood as a request. */
+void exchange_refuse(struct worker *w, struct conn *c, enum err why);
 /* For routes that answer by themselves: a whole response of ours; the exchange is over when it returns. */
 void exchange_respond(struct exchange *ex, int status, struct slice content_type, struct slice body);
 /* Ends with a row of errors.def: a status and an error object before the head went out, in-band after it. */

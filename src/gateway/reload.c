@@ -22,23 +22,31 @@ static const char *text_or_none(struct arena *a, const char *text)
     return text != NULL ? arena_dup(a, slice_of(text)).p : "";
 }
 
+/* Certificates may change, whether there are any may not. */
+static const char *listener_text(struct arena *a, const struct config_listener *l)
+{
+    if (l == NULL)
+        return "";
+    return arena_printf(a, "%s %d %d %o", l->at, l->tls != NULL, l->proxy_protocol, (unsigned)l->mode).p;
+}
+
 static const char *listen_text(struct arena *a, const struct config *cfg)
 {
     const char *all = "";
 
     for (size_t i = 0; i < cfg->listen_n; i++)
-        all = arena_printf(a, "%s%s ", all, cfg->listen[i]).p;
+        all = arena_printf(a, "%s%s, ", all, listener_text(a, &cfg->listen[i])).p;
     return all;
 }
 
 static const char *admin_text(struct arena *a, const struct config *cfg)
 {
-    return text_or_none(a, cfg->admin);
+    return listener_text(a, cfg->admin);
 }
 
 static const char *metrics_text(struct arena *a, const struct config *cfg)
 {
-    return text_or_none(a, cfg->metrics);
+    return listener_text(a, cfg->metrics);
 }
 
 static const char *workers_text(struct arena *a, const struct config *cfg)

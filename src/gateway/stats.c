@@ -4,12 +4,20 @@
 #include "gateway/stats.h"
 
 #include "base/assert.h"
+#include "gateway/door.h"
 
 static const char *const RESULTS[RESULT_N] = {"full", "failed", "refused", "cancelled", "local"};
 static const char *const SCOPES[LIMITS_SCOPES_N] = {"key", "key_model", "model"};
 static const char *const ROUTE_NAMES[ROUTE_N] = {"chat_completions", "completions", "embeddings", "responses",
                                                  "messages",         "models",      "healthz",    "readyz",
                                                  "options",          "other"};
+static const char *const LOSSES[DOOR_LOSSES_N] = {[DOOR_CROWDED] = "address_limit",
+                                                  [DOOR_PROXY_HEADER] = "proxy_header",
+                                                  [DOOR_HANDSHAKE] = "tls_handshake",
+                                                  [DOOR_LATE] = "timeout",
+                                                  [DOOR_LEFT] = "client_left",
+                                                  [DOOR_CLOSED] = "drain",
+                                                  [DOOR_FULL] = "limit"};
 /* The statuses that clients are sent; an endpoint's rarer ones share the last row. */
 static const int CODES[] = {200, 204, 400, 401, 403, 404, 405, 408, 409, 413, 415, 417,
                             422, 429, 431, 499, 500, 501, 502, 503, 504, 505, 508, 529};
@@ -69,6 +77,9 @@ static void fixed_rows(struct stats *s)
     r = rows(s, LABELS_ERROR, ERR_N);
     for (int e = 0; e < ERR_N; e++)
         r[e] = label(&s->arena, "error", slice_of(err_row((enum err)e)->code));
+    r = rows(s, LABELS_LOSS, DOOR_LOSSES_N);
+    for (int l = 0; l < DOOR_LOSSES_N; l++)
+        r[l] = label(&s->arena, "reason", slice_of(LOSSES[l]));
     r = rows(s, LABELS_LIMIT, LIMITS_SCOPES_N * LIMIT_N);
     for (int scope = 0; scope < LIMITS_SCOPES_N; scope++) {
         for (int l = 0; l < LIMIT_N; l++)

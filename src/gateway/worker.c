@@ -14,6 +14,7 @@
 #include "gateway/app.h"
 #include "gateway/control.h"
 #include "gateway/exchange.h"
+#include "gateway/front.h"
 
 #define JSON_POOL_BYTES (64 * 1024)
 #define PIPELINE_BYTES (64 * 1024)
@@ -30,18 +31,11 @@ static void on_cut(struct message *m)
     worker_cut(CONTAINER_OF(m, struct worker, cut));
 }
 
-static void stop_listening(struct worker *w)
-{
-    for (size_t i = 0; i < w->listeners_n; i++)
-        w->loop->ops->unlisten(&w->listeners[i]);
-    w->listeners_n = 0;
-}
-
 static void on_drain_timer(struct timer *t)
 {
     struct worker *w = CONTAINER_OF(t, struct worker, drain_timer);
 
-    stop_listening(w);
+    front_close(w);
     w->draining = true;
     LIST_EACH_SAFE (n, next, &w->conns)
         conn_drain(conn_of_node(n));
@@ -56,8 +50,9 @@ static void apply_options(struct worker *w)
 
     w->loop->finish_us = opt->write_us;
     w->loop->pending_max = app_pending_max(cfg);
-    w->limits = (struct conn_limits){(size_t)opt->head_max, PIPELINE_BYTES, opt->head_us,
-                                     opt->body_us,          opt->idle_us,   opt->write_us};
+    w->limits =
+        (struct conn_limits){(size_t)opt->head_max, PIPELINE_BYTES, opt->head_us,   opt->body_us,
+                             opt->idle_us,          opt->write_us,  opt->body_rate, opt->body_grace_us};
 }
 
 static void on_desk(struct message *m)
@@ -90,7 +85,7 @@ struct worker *worker_new(struct app *app, struct loop *loop, int index)
     w->access = access_log_new(loop, app->access_fd);
     list_init(&w->conns);
     list_init(&w->exchanges);
-    w->listeners = mem_zalloc((cfg->listen_n + 1) * sizeof *w->listeners);
+    w->doors = mem_zalloc((cfg->listen_n + 1) * sizeof *w->doors);
     w->desk = desk_new(w, app->edition);
     desk_open(w->desk);
     apply_options(w);
@@ -126,53 +121,15 @@ void worker_free(struct worker **wp)
         return;
     app = w->app;
     ASSERT(w->conns_n == 0 && w->exchanges_n == 0 && w->flights_n == 0);
-    stop_listening(w);
+    front_close(w);
     timer_stop(&w->loop->wheel, &w->drain_timer);
     access_log_free(&w->access);
     json_pool_free(&w->json);
     free_desks(w);
-    mem_free(w->listeners);
+    mem_free(w->doors);
     ASSERT(app->workers[app->workers_n - 1] == w); /* the last made goes first */
     app->workers_n--;
     mem_free(w);
-}
-
-static void on_accept(void *ud, struct stream *s, const struct addr *peer)
-{
-    struct worker *w = ud;
-    struct conn *c;
-
-    if (!app_conn_enter(w->app)) {
-        stream_close(&s);
-        return;
-    }
-    c = conn_new(s, peer, &w->limits, &EXCHANGE_HANDLER, w);
-    list_push_back(&w->conns, conn_node(c));
-    w->conns_n++;
-    metrics_add(w->desk->metrics, METRIC_CONNS, 0, 1);
-    metrics_add(w->desk->metrics, METRIC_CONNS_ACCEPTED, 0, 1);
-}
-
-enum err worker_listen(struct worker *w, struct addr *bound, const char **which)
-{
-    const struct config *cfg = desk_config(w->desk);
-
-    for (size_t i = 0; i < cfg->listen_n; i++) {
-        struct addr at, real;
-        enum err e = addr_parse(slice_of(cfg->listen[i]), &at);
-
-        *which = cfg->listen[i];
-        if (e == ERR_OK && i == 0 && bound != NULL && addr_port(&at) == 0)
-            addr_set_port(&at, addr_port(bound)); /* the port that the first worker got */
-        if (e == ERR_OK)
-            e = w->loop->ops->listen(w->loop, &at, on_accept, w, &w->listeners[w->listeners_n], &real);
-        if (e != ERR_OK)
-            return e;
-        w->listeners_n++;
-        if (i == 0 && bound != NULL)
-            *bound = real;
-    }
-    return ERR_OK;
 }
 
 void worker_drain(struct worker *w)
@@ -184,7 +141,7 @@ void worker_drain(struct worker *w)
 void worker_cut(struct worker *w)
 {
     timer_stop(&w->loop->wheel, &w->drain_timer);
-    stop_listening(w);
+    front_close(w);
     w->draining = true;
     if (w->cut_us == 0)
         w->cut_us = w->loop->now_us;

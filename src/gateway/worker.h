@@ -11,6 +11,7 @@
 
 struct app;
 struct access_log;
+struct door;
 struct exchange;
 
 struct worker {
@@ -24,8 +25,8 @@ struct worker {
     struct list conns, exchanges;
     size_t conns_n, exchanges_n, flights_n;
     const struct exchange *refused; /* between on_gone and on_refused of its connection */
-    struct listener **listeners;
-    size_t listeners_n;
+    struct door **doors;            /* gateway/front.h */
+    size_t doors_n;
     bool draining;                            /* no new work: connections close after their response */
     bool drained;                             /* said so to the control thread */
     int64_t cut_us;                           /* when it was cut; 0: it was not */
@@ -33,13 +34,10 @@ struct worker {
     struct timer drain_timer;
 };
 
-/* A worker on a loop; listens nowhere yet. */
+/* A worker on a loop; listens nowhere yet (front_open). */
 struct worker *worker_new(struct app *app, struct loop *loop, int index);
 /* Everything must have ended (worker_cut and a last turn do that). */
 void worker_free(struct worker **w);
-/* Listens at every address of the configuration. `bound` (may be NULL) gets the first one's real address. On
- * failure *which is the address at fault. */
-enum err worker_listen(struct worker *w, struct addr *bound, const char **which);
 
 /* Where new requests begin from then on. Thread: control's (it posts). */
 void worker_send_desk(struct worker *w, struct desk *d);

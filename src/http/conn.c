@@ -143,6 +143,26 @@ static bool write_stuck(struct conn *c)
     return pending > 0 && c->loop->now_us - c->blocked_us >= c->limits->write_us;
 }
 
+/* When a body that comes at the slowest pace allowed would have less than what has come: later bytes move it
+ * on. Looked at no earlier than the grace's end. */
+static int64_t rate_due(const struct conn *c, const struct request *rq)
+{
+    int64_t rate = c->limits->body_rate, paid_us;
+
+    if (rate == 0)
+        return CLOCK_NEVER_US;
+    paid_us = (int64_t)(rq->body_n / (uint64_t)rate) * CLOCK_SECOND_US +
+              (int64_t)(rq->body_n % (uint64_t)rate) * CLOCK_SECOND_US / rate;
+    return clock_add(clock_add(rq->body_us, c->limits->body_grace_us), paid_us);
+}
+
+static int64_t body_due(const struct conn *c, const struct request *rq)
+{
+    int64_t pause_us = clock_add(rq->last_read_us, c->limits->body_us), rate_us = rate_due(c, rq);
+
+    return rate_us < pause_us ? rate_us : pause_us;
+}
+
 /* When the read clock of the present state runs out. */
 static int64_t read_due(const struct conn *c)
 {
@@ -157,7 +177,7 @@ static int64_t read_due(const struct conn *c)
     case H1_HEAD:
         return clock_add(rq->started_us, c->limits->head_us);
     case H1_BODY:
-        return clock_add(rq->last_read_us, c->limits->body_us);
+        return body_due(c, rq);
     default:
         return CLOCK_NEVER_US; /* the owner's turn: it has clocks of its own */
     }
@@ -320,6 +340,16 @@ int64_t conn_request_started_us(const struct conn *c)
 void *conn_owner(const struct conn *c)
 {
     return c->owner;
+}
+
+void conn_set_tag(struct conn *c, void *tag)
+{
+    c->tag = tag;
+}
+
+void *conn_tag(const struct conn *c)
+{
+    return c->tag;
 }
 
 struct list *conn_node(struct conn *c)

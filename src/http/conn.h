@@ -25,6 +25,8 @@ struct conn;
 struct conn_limits {
     size_t head_max, pipeline_max;
     int64_t head_us, body_us, idle_us, write_us;
+    int64_t body_rate,
+        body_grace_us; /* bytes a second that a body must have come at once the grace is over; 0: any */
 };
 
 /* What the gateway, the admin side or the simulator promises. All callbacks on the loop's thread. */
@@ -91,6 +93,9 @@ void *conn_owner(const struct conn *c);
 void conn_drain(struct conn *c);
 /* At once, whatever is going on (on_gone with ERR_CANCELLED comes first). */
 void conn_close(struct conn *c);
+/* Something of the owner's that goes with the connection; NULL at first. */
+void conn_set_tag(struct conn *c, void *tag);
+void *conn_tag(const struct conn *c);
 /* For the owner's list of connections; unlinked before on_conn_closed. */
 struct list *conn_node(struct conn *c);
 struct conn *conn_of_node(struct list *node);

@@ -70,6 +70,7 @@ static void begin(struct conn *c, bool more)
         return;
     rq->user = user;
     rq->owned = true;
+    rq->body_us = c->loop->now_us;
     if (rq->parser.h1.phase == H1_DONE) {
         complete(c);
         return;
@@ -105,6 +106,7 @@ static size_t read_body(struct conn *c, struct slice in)
 
     if (c->over || c->request != rq)
         return used;
+    rq->body_n += used;
     if (e != ERR_OK) {
         conn_body_broken(c, e);
         return used;

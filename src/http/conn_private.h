@@ -27,6 +27,8 @@ struct request {
     void *user;
     int64_t started_us; /* first byte */
     int64_t last_read_us;
+    int64_t body_us;      /* when its body could begin */
+    uint64_t body_n;      /* bytes that have come of the body, with its framing */
     uint64_t dropped_n;   /* bytes of the body that nobody wanted */
     int64_t length, sent; /* of the response's body; length as given to conn_head */
     bool owned, head_sent, ended;
@@ -40,7 +42,7 @@ struct conn {
     struct loop *loop;
     const struct conn_limits *limits;
     const struct conn_handler *handler;
-    void *owner;
+    void *owner, *tag;
     struct request *request; /* being read or in work; NULL: idle */
     struct list node;
     struct timer timer;

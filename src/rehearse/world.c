@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "gateway/front.h"
 #include "shared/admission.h"
 #include "shared/limits.h"
 
@@ -59,7 +60,7 @@ static bool make_gateway(struct world *w, struct config *cfg, const struct world
     for (size_t i = 0; i < w->workers_n; i++) {
         w->worker_loops[i] = vnet_loop(w->net, &w->app->budget, app_pending_max(cfg));
         w->workers[i] = worker_new(w->app, w->worker_loops[i], (int)i);
-        if (worker_listen(w->workers[i], &w->listen, &why) != ERR_OK)
+        if (front_open(w->workers[i], &w->listen, &why) != ERR_OK)
             return false;
     }
     w->control_loop = vnet_loop(w->net, &w->app->budget, app_pending_max(cfg));

@@ -166,8 +166,8 @@ struct sim *sim_new(struct loop *l, const struct sim_opts *o)
         s->opts.tokens_mean = 1;
     if (s->opts.tokens_mean > SIM_TOKENS_MAX / 2) /* the longest answer is one and a half times as long */
         s->opts.tokens_mean = SIM_TOKENS_MAX / 2;
-    s->limits =
-        (struct conn_limits){HEAD_MAX_BYTES, PIPELINE_MAX_BYTES, READ_US, READ_US, PATIENCE_US, PATIENCE_US};
+    s->limits = (struct conn_limits){HEAD_MAX_BYTES, PIPELINE_MAX_BYTES, READ_US, READ_US,
+                                     PATIENCE_US,    PATIENCE_US,        0,       0};
     s->json = json_pool_new(JSON_POOL_BYTES);
     list_init(&s->conns);
     list_init(&s->line);

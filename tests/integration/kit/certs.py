@@ -32,9 +32,20 @@ class Authority:
                      '-days', str(days), '-extfile', more, '-out', cert)
         return types.SimpleNamespace(key=key, cert=cert)
 
-    def server(self, names='IP:127.0.0.1,DNS:localhost', days=2):
-        """A server's TLS side with a certificate for these names; with days=-1 one that is over."""
+    def pair(self, names='IP:127.0.0.1,DNS:localhost', days=2):
+        """The files of a certificate for these names and of its key; with days=-1 one that is over."""
         mine = self.identity('server', f'subjectAltName={names}\nbasicConstraints=CA:FALSE', days)
+        return mine.cert, mine.key
+
+    def server(self, names='IP:127.0.0.1,DNS:localhost', days=2):
+        """A server's TLS side with such a pair."""
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(mine.cert, mine.key)
+        tls.load_cert_chain(*self.pair(names, days))
+        return tls
+
+    def client(self, version=None):
+        """A client's TLS side that trusts this authority."""
+        tls = ssl.create_default_context(cafile=self.file)
+        if version is not None:
+            tls.minimum_version = tls.maximum_version = version
         return tls

@@ -54,10 +54,21 @@ class Answer:
 
 
 class Wire:
-    """One connection: what is sent is sent as it is, what comes back is read exactly."""
-    def __init__(self, at, timeout=LIMIT):
-        self.socket = socket.create_connection(at, timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    """One connection: what is sent is sent as it is, what comes back is read exactly. `at` is an address, the
+    path of a Unix socket, or a socket that is connected; `before` is sent ahead of a TLS handshake."""
+    def __init__(self, at, timeout=LIMIT, tls=None, name='127.0.0.1', before=b''):
+        if isinstance(at, socket.socket):
+            self.socket = at
+        elif isinstance(at, tuple):
+            self.socket = socket.create_connection(at, timeout)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(timeout)
+            self.socket.connect(str(at))
+        self.socket.sendall(before)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=name)
         self.kept = b''
 
     def __enter__(self):
@@ -167,8 +178,8 @@ def request(method, path, body=None, headers=None, host='tidegate.test'):
     return '\r\n'.join(lines).encode() + b'\r\n\r\n' + (body or b'')
 
 
-def ask(at, method='GET', path='/', body=None, headers=None):
-    with Wire(at) as wire:
+def ask(at, method='GET', path='/', body=None, headers=None, **wire):
+    with Wire(at, **wire) as wire:
         return wire.send(request(method, path, body, headers)).answer(method)
 
 

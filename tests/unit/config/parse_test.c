@@ -69,9 +69,9 @@ static const char full[] =
 static void check_sections(const struct config *c)
 {
     CHECK_INT(c->listen_n, 3);
-    CHECK_STR(c->listen[1], "[::1]:8080");
-    CHECK_STR(c->admin, "127.0.0.1:0");
-    CHECK_STR(c->metrics, "0.0.0.0:9090");
+    CHECK_STR(c->listen[1].at, "[::1]:8080");
+    CHECK_STR(c->admin->at, "127.0.0.1:0");
+    CHECK_STR(c->metrics->at, "0.0.0.0:9090");
     CHECK_INT(c->workers, 3);
     CHECK_STR(c->access_log, "./access.log");
     CHECK_STR(c->log_level, "debug");
@@ -176,7 +176,7 @@ TEST(what_is_left_out_has_its_default)
     for (size_t i = 0; i < n; i++)
         CHECK_INT(options_get(&c->opt, &rows[i]), rows[i].dflt);
     CHECK_INT(c->listen_n, 1);
-    CHECK_STR(c->listen[0], "127.0.0.1:8080");
+    CHECK_STR(c->listen[0].at, "127.0.0.1:8080");
     CHECK(!c->admin && !c->metrics);
     CHECK(c->workers >= 1);
     CHECK_STR(c->access_log, "stdout");

@@ -67,8 +67,8 @@ TEST(deepseek_alone_takes_every_name)
               "{\"type\":\"enabled\"}");
     CHECK_STR(config_find_model(c, SLICE("deepseek-chat")).alias->sets[0].json.p, "{\"type\":\"disabled\"}");
     CHECK(slice_eq(config_find_model(c, SLICE("deepseek-chat")).upstream, SLICE("deepseek-flash")));
-    CHECK_STR(c->listen[0], "127.0.0.1:8080");
-    CHECK_STR(c->admin, "127.0.0.1:8081");
+    CHECK_STR(c->listen[0].at, "127.0.0.1:8080");
+    CHECK_STR(c->admin->at, "127.0.0.1:8081");
     CHECK(!strstr(yaml, CANARY) && strstr(yaml, "${DEEPSEEK_API_KEY}"));
     mem_free(yaml);
     config_unref(&c);

@@ -133,9 +133,10 @@ TEST(a_control_that_cannot_listen_names_the_address)
     struct loop *l = vnet_loop(w->net, NULL, 65536);
     struct control_opts o = {.on_drained = NULL};
     struct control *first = w->control;
-    const char *which = "", *metrics = w->app->edition->cfg->metrics;
+    const struct config_listener nowhere = {.at = "nowhere"}, *metrics = w->app->edition->cfg->metrics;
+    const char *which = "";
 
-    w->app->edition->cfg->metrics = "nowhere";
+    w->app->edition->cfg->metrics = &nowhere;
     CHECK(control_new(w->app, l, &o, &which) == NULL);
     CHECK_STR(which, "nowhere");
     w->app->edition->cfg->metrics = metrics;

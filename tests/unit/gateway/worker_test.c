@@ -4,6 +4,7 @@
 #include "gateway/worker.h"
 
 #include "base/mem.h"
+#include "gateway/front.h"
 #include "wire_kit.h"
 
 #define CONNS_MAX 8
@@ -84,13 +85,13 @@ TEST(workers_share_a_port_that_the_first_one_got)
 
 TEST(an_address_that_cannot_be_listened_at_is_named)
 {
-    static const char *const NOWHERE[] = {"nowhere"};
+    static const struct config_listener NOWHERE[] = {{.at = "nowhere"}};
     struct world *w = begin(STORY_TWO, NULL, 1);
-    const char *const *listen = w->app->edition->cfg->listen;
+    const struct config_listener *listen = w->app->edition->cfg->listen;
     const char *which = "";
 
     w->app->edition->cfg->listen = NOWHERE;
-    CHECK(worker_listen(w->workers[0], NULL, &which) != ERR_OK);
+    CHECK(front_open(w->workers[0], NULL, &which) != ERR_OK);
     CHECK_STR(which, "nowhere");
     w->app->edition->cfg->listen = listen;
     story_end(&w);

@@ -291,7 +291,7 @@ TEST(who_stopped_at_much_output_is_woken_although_it_went_out_at_once)
 TEST(refusals_without_an_owners_word_are_answered_all_the_same)
 {
     static const struct conn_handler NOTHING = {NULL, NULL, NULL, NULL, NULL, NULL, NULL};
-    const struct conn_limits limits = {2048, 4096, 1000000, 1000000, 1000000, 1000000};
+    const struct conn_limits limits = {2048, 4096, 1000000, 1000000, 1000000, 1000000, 0, 0};
     struct loop loop;
     struct mem_stream s;
 
