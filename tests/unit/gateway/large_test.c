@@ -114,7 +114,7 @@ static void say_n(struct passage *p, char c, size_t n)
 
 static void say_chunk(struct passage *p, const char *text)
 {
-    char size[16];
+    char size[32];
 
     snprintf(size, sizeof size, "%zx\r\n", strlen(text));
     say(p, size);
