@@ -350,7 +350,8 @@ static bool has_untried(const struct flight *f)
 
     for (size_t t = 0; t < f->model->tiers_n; t++)
         n += f->model->tiers[t].targets_n;
-    return (~f->seat.ticket.tried & (UINT64_MAX >> (LINE_TARGETS_MAX - n))) != 0;
+    return n < LINE_TARGETS_MAX ? (~f->seat.ticket.tried & ((UINT64_C(1) << n) - 1)) != 0
+                                : ~f->seat.ticket.tried != 0;
 }
 
 static enum step enter_call(struct flight *f)
