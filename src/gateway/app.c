@@ -26,6 +26,8 @@ static void set_conns_max(struct app *a, const struct config *cfg)
     int64_t want = cfg->opt.conns_max, most = (a->files_max - FILES_RESERVED) / 2;
     int64_t max = a->files_max == 0 || most >= want ? want : most > 1 ? most : 1;
 
+    if (max == a->conns_max)
+        return;
     __atomic_store_n(&a->conns_max, max, __ATOMIC_RELAXED);
     if (max < want)
         LOG_INF(a->log,
