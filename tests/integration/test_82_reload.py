@@ -59,7 +59,8 @@ def test_a_reload_by_request_says_what_came_of_it(gateway, simulator):
     file.write(**to(two, 'other'))
     answer = reload(gw)
     assert answer.status == 200
-    assert answer.json() == {'ok': True, 'file': str(gw.file), 'edition': 2, 'warnings': [], 'restart_needed': []}
+    assert answer.json() == {'ok': True, 'file': str(gw.file), 'edition': 2, 'warnings': [],
+                             'restart_needed': []}
     assert gw.chat().headers['x-tidegate-endpoint'] == 'other'
     assert two.stats()['answered'] == 1 and one.stats()['answered'] == 0
     file.write(workers=1, listen=f'127.0.0.1:{free_port()}', access_log='off')
@@ -112,7 +113,8 @@ def test_no_web_page_can_reload_and_no_scraper(gateway, simulator):
 
 def test_what_came_from_the_environment_cannot_be_read_again(yard, simulator, built_in_ports):
     sim = simulator()
-    gw = yard.program(PROGRAM, 'serve', env=environment(OPENAI_API_KEY='sk-canary-env', OPENAI_BASE_URL=sim.v1))
+    env = environment(OPENAI_API_KEY='sk-canary-env', OPENAI_BASE_URL=sim.v1)
+    gw = yard.program(PROGRAM, 'serve', env=env)
     gw.wait_for('in your code')
     gw.drain_delay = True
     answer = http.ask(('127.0.0.1', 8081), 'POST', '/api/reload')
@@ -158,7 +160,8 @@ def test_the_effective_configuration_reads_back_to_itself_and_shows_no_secret(ga
     shown = http.ask(gw.admin, path='/api/config')
     assert shown.status == 200 and shown.headers['content-type'].startswith('application/yaml')
     assert b'canary' not in shown.body and b'pre-' not in shown.body
-    assert b'"${BATCH}"' in shown.body and b'drain_delay: "0s"' in shown.body and b'progress: 2m30s' in shown.body
+    for part in (b'"${BATCH}"', b'drain_delay: "0s"', b'progress: 2m30s'):
+        assert part in shown.body
     again = tmp_path / 'again.yaml'
     again.write_bytes(shown.body)
     env = environment(BATCH='sk-other', UP='sk-another')
@@ -258,7 +261,8 @@ def versions(sims):
                 'accounts': [{'name': n, 'slots': {'*': slots}} for n in used]}
     return [
         whole([one, two], [{'name': '*', 'tiers': [[{'endpoint': 'one'}, {'endpoint': 'two'}]]}]),
-        whole([two], [{'name': '*', 'tiers': [[{'endpoint': 'two'}]]}], [{'name': 'x', 'key': 'sk-x'}], slots=3),
+        whole([two], [{'name': '*', 'tiers': [[{'endpoint': 'two'}]]}], [{'name': 'x', 'key': 'sk-x'}],
+              slots=3),
         whole([uno, two], [{'name': 'sim', 'tiers': [[{'endpoint': 'uno'}], [{'endpoint': 'two'}]]},
                            {'name': '*', 'tiers': [[{'endpoint': 'two'}]]}], slots=50)]
 
