@@ -3,12 +3,13 @@
 certificate, with resumed TLS sessions, over connections that end at the wrong moment."""
 import base64
 import shutil
+import signal
 import socket
 import ssl
 
 import pytest
 
-from kit import config
+from kit import config, until
 from kit.certs import Authority
 from kit.origin import Origin, Peer, answer, response
 from kit.process import PROGRAM, free_port, run
@@ -266,3 +267,23 @@ def test_an_answer_before_the_request_is_read_whole_is_passed_on(gateway, yard):
     refused = gateway(one(up.v1)).chat(messages=[{'role': 'user', 'content': 'x' * 3_000_000}])
     assert refused.status == 413 and 'far too much' in refused.error()['message']
     assert up.connections_n == 1
+
+
+@needs_openssl
+def test_a_reload_reads_certificates_again(gateway, origin, authority, tmp_path):
+    mine, other = authority.identity('mine'), authority.identity('other')
+    shown = {name: tmp_path / name for name in ('ca', 'cert', 'key')}
+    shown['ca'].write_bytes(other.cert.read_bytes())
+    shown['cert'].write_bytes(mine.cert.read_bytes())
+    shown['key'].write_bytes(mine.key.read_bytes())
+    up = origin(tls=demanding(authority))
+    gw = gateway(one(up.v1, ca_file=str(shown['ca']), client_cert=str(shown['cert']),
+                     client_key=str(shown['key'])))
+    assert gw.chat().error()['code'] == 'upstream_tls_failed'
+    shown['ca'].write_bytes(authority.file.read_bytes())
+    gw.signal(signal.SIGHUP)
+    until(lambda: gw.chat().status == 200, 'the new authority is trusted')
+    shown['key'].write_bytes(other.key.read_bytes())
+    gw.signal(signal.SIGHUP)
+    gw.wait_for('the client key does not belong to the client certificate')
+    assert gw.chat().status == 200, 'the last good configuration stays'
