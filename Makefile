@@ -60,6 +60,7 @@ help:
 	@echo 'make [SAN=address|thread] [WERROR=1] [V=1]   builds the program'
 	@echo 'make test | unit | integration               builds and tests (./test also installs what they need)'
 	@echo 'make check                                   format, clang-tidy, layers, style, docs, warnings'
+	@echo 'make install | uninstall                     DESTDIR, prefix, sysconfdir, unitdir ... (docs/install.md)'
 	@echo 'make format | docs | bench | deps | clean | compile_commands.json'
 
 $(B)/tidegate: $(call obj,src/main.c) $(LIB)
@@ -111,8 +112,9 @@ test: unit
 # the warning-free compile remembers that clang-tidy had nothing to say about that file and the headers it reads.
 # Tests are spared the slow path analysis: they run under the sanitizers.
 CHECKS := "$(MAKE) format-check" "$(MAKE) -k WERROR=1 objects" "$(MAKE) -k WERROR=1 tidy" tools/layers.sh \
-          tools/style.sh "python3 tools/docs.py --check"
-check:
+          tools/style.sh "python3 tools/docs.py --check" \
+          "python3 tools/manual.py --check --program $(B)/tidegate"
+check: all
 	+@rc=0; for c in $(CHECKS); do \
 	  $$c || { rc=1; echo "check: FAILED: $$c" >&2; }; done; [ $$rc = 0 ] && echo 'check: fine'; exit $$rc
 
@@ -133,8 +135,9 @@ format:
 bench: all bench-programs
 	python3 bench/run.py
 
-docs:
+docs: all
 	python3 tools/docs.py
+	python3 tools/manual.py --program $(B)/tidegate
 
 deps:
 	tools/deps.sh
@@ -142,6 +145,8 @@ deps:
 compile_commands.json: FORCE
 	$(Q)for f in $(ALL_C); do printf '%s{"directory":"%s","file":"%s","command":"%s"}' "$${sep-}" '$(CURDIR)' $$f \
 	"$(CC) $(CPPFLAGS) $(CFLAGS) -c $$f"; sep=', '; done | { echo '['; cat; echo ']'; } > $@
+
+include deploy/install.mk
 
 clean:
 	rm -rf $(filter-out build/venv build/engine build/node,$(wildcard build/*)) compile_commands.json

@@ -9,7 +9,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-packages="curl ca-certificates procps strace python3 python3-venv python3-pytest"
+packages="curl ca-certificates procps strace python3 python3-venv python3-pytest man-db mandoc"
 for arg in "$@"; do
     case $arg in
     --check) packages="$packages clang-format-14 clang-tidy-14" ;;
