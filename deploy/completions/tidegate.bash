@@ -15,11 +15,12 @@ _tidegate()
         options="--help"
         ;;
     check)
-        options="--help"
+        options="--print --help"
         ;;
     sim)
-        options="--listen --slots --account-limit --ttft --gap --tokens --keepalive --fault --fault-after --seed --help"
-        values=" --listen --slots --account-limit --ttft --gap --tokens --keepalive --fault --fault-after --seed "
+        options="--listen --tls-out --slots --account-limit --ttft --gap --tokens --keepalive --loading --fault --fault-after --timeline --seed --help"
+        values=" --listen --slots --account-limit --ttft --gap --tokens --keepalive --loading --fault --fault-after --seed "
+        files=" --tls-out --timeline "
         ;;
     load)
         options="--rate --arrivals --trace --speed --scale --from --duration --limit --model --prompt --answer --prompt-max --length-field --set --streams --shared --leave --class --key-env --header --retry --over-limit --connections --connect-timeout --first-timeout --gap-timeout --timeout --ca-file --seed --need --json --quiet --dry-run --help"

@@ -16,15 +16,15 @@
 #define DEFAULT_FILE "tidegate.yaml"
 
 static const char usage[] =
-    "usage: tidegate check [--print] [FILE]\n"
+    "usage: tidegate check [OPTION]... [FILE]\n"
     "\n"
     "Reads FILE (default " DEFAULT_FILE "; - is standard input). Mistakes go to standard error as\n"
     "FILE:LINE:COL: error: ...; of a good file, what each model resolves to is printed.\n"
-    "With --print the effective configuration instead: a file that reads back to the same, with every "
-    "default\n"
-    "and without secrets.\n"
     "\n"
-    "exit code: 0 the file is good, 1 it is not, 2 wrong usage\n";
+    "  --print    instead the effective configuration: a file that reads back to the same, with every\n"
+    "             default and without secrets\n"
+    "\n"
+    "Exit codes: 0 the file is good, 1 it is not, 2 usage.\n";
 
 static void say_cert(void *ud, const struct config_file *at, const char *text)
 {

@@ -102,8 +102,9 @@ def test_a_page_that_differs_is_complained_about(tmp_path):
 
 @pytest.mark.parametrize('page', pages(), ids=lambda p: p.name)
 def test_a_page_renders_without_a_warning(page):
-    done = subprocess.run([tool('man'), '--warnings', '-l', page], capture_output=True, text=True, timeout=120,
-                          env=environment(MANWIDTH='100', MANROFFOPT='', LC_ALL='C.UTF-8', MANPAGER='cat'))
+    done = subprocess.run([tool('man'), '--warnings', '-l', page], capture_output=True, text=True,
+                          timeout=120, env=environment(MANWIDTH='100', MANROFFOPT='',
+                                                       LC_ALL='C.UTF-8', MANPAGER='cat'))
     assert (done.returncode, done.stderr) == (0, '')
     shown = re.sub(r'.\x08', '', done.stdout)
     heads = re.findall(r'^([A-Z][A-Z ]+)$', shown, re.MULTILINE)
@@ -125,9 +126,9 @@ def test_every_option_has_its_place_in_the_manual(command):
     assert re.findall(r'^\.It Fl (-[\w-]+)', page.read_text(), re.MULTILINE) == [o[1:] for o in options]
 
 
-# -- help and exit codes -------------------------------------------------------------------------------------
+# -- help and exit codes ------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize('args', [['--help']] + [[c, flag] for c in COMMANDS for flag in ('--help', '-h')])
+@pytest.mark.parametrize('args', [['--help']] + [[c, h] for c in COMMANDS for h in ('--help', '-h')])
 def test_help_goes_to_standard_output(args):
     status, out, err = run(PROGRAM, *args)
     assert (status, err) == (0, '')
