@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* shared/admission under real threads: seats enter, leave and cancel at random; every seat's memory is freed
- * as soon as it has left. Meant to be run under the thread and the address sanitizer as well. */
+ * as soon as it has left; meanwhile admissions may succeed each other. Meant to be run under the thread and
+ * the address sanitizer as well. */
 #include "shared/admission.h"
+
+#include <sched.h>
 
 #include "admission_kit.h"
 #include "base/mem.h"
@@ -23,9 +26,21 @@ static const struct config shape = {
            {.name = NAME("c"), TIERS({TARGETS({.endpoint = 3})})}), /* another group */
 };
 
+#define ERAS_MAX 8
+
+/* One admission and how many seats are of it. */
+struct era {
+    struct admission *admission;
+    int guests_n;
+};
+
 struct hall {
     struct config cfg;
-    struct admission *admission;
+    pthread_mutex_t lock;
+    struct era eras[ERAS_MAX]; /* under lock; admission NULL: free */
+    struct era *now;           /* under lock */
+    atomic_int at_work;        /* workers that are not done */
+    long changes_n;
     atomic_int in_use[ACCOUNTS_N];
     atomic_int over_n; /* how often a limit was passed */
 };
@@ -35,6 +50,7 @@ enum place { WAITING, SEATED };
 struct guest {
     struct seat seat;
     struct worker *worker;
+    struct era *era;
     enum place place;
 };
 
@@ -90,6 +106,58 @@ static void on_grant(struct seat *s)
     sit_down(g);
 }
 
+static struct era *take_era(struct hall *h)
+{
+    pthread_mutex_lock(&h->lock);
+    struct era *e = h->now;
+    e->guests_n++;
+    pthread_mutex_unlock(&h->lock);
+    return e;
+}
+
+static void leave_era(struct hall *h, struct era *e)
+{
+    pthread_mutex_lock(&h->lock);
+    e->guests_n--;
+    pthread_mutex_unlock(&h->lock);
+}
+
+/* Frees one era that nobody is of any more; returns a free place, or NULL. */
+static struct era *free_era(struct hall *h)
+{
+    struct era *place = NULL, *over = NULL;
+
+    pthread_mutex_lock(&h->lock);
+    for (int i = 0; i < ERAS_MAX; i++) {
+        struct era *e = &h->eras[i];
+        if (e->admission && e != h->now && e->guests_n == 0)
+            over = e;
+        else if (!e->admission)
+            place = e;
+    }
+    pthread_mutex_unlock(&h->lock);
+    if (over)
+        admission_free(&over->admission);
+    return over ? over : place;
+}
+
+/* The control thread: one admission after the other, for as long as there are workers. */
+static void reload(struct hall *h)
+{
+    while (atomic_load(&h->at_work) > 0) {
+        struct era *e = free_era(h);
+        if (e) {
+            struct admission *next = admission_succeed(h->now->admission, &h->cfg);
+            pthread_mutex_lock(&h->lock);
+            e->admission = next;
+            h->now = e;
+            pthread_mutex_unlock(&h->lock);
+            h->changes_n++;
+        }
+        sched_yield();
+    }
+}
+
 static void go(struct worker *w, struct guest **slot)
 {
     struct guest *g = *slot;
@@ -99,6 +167,7 @@ static void go(struct worker *w, struct guest **slot)
     else
         w->cancelled_n++;
     admission_leave(&g->seat, w->now_us, &w->dice);
+    leave_era(w->hall, g->era);
     memset(g, 0xa5, sizeof(*g)); /* a late grant must not find it */
     mem_free(g);
     *slot = NULL;
@@ -109,7 +178,8 @@ static void come(struct worker *w, struct guest **slot)
     struct guest *g = MEM_NEW(struct guest);
     struct ticket *t = &g->seat.ticket;
 
-    seat_init(&g->seat, w->hall->admission, &w->box, on_grant);
+    g->era = take_era(w->hall);
+    seat_init(&g->seat, g->era->admission, &w->box, on_grant);
     g->worker = w;
     t->model = (int)rng_below(&w->dice, shape.models_n);
     t->priority = (enum priority)rng_below(&w->dice, PRIORITY_N);
@@ -171,17 +241,21 @@ static void *work(void *ud)
         wander(w);
         settle(w);
     }
+    atomic_fetch_sub(&w->hall->at_work, 1);
     return NULL;
 }
 
-static void run(uint64_t seed)
+static void run(uint64_t seed, bool with_reloads)
 {
     struct hall h = {.cfg = shape};
     struct worker workers[WORKERS_N] = {0};
     pthread_t threads[WORKERS_N];
     long granted_n = 0, cancelled_n = 0, taken_n = 0, refused_n = 0;
 
-    h.admission = admission_new(&h.cfg);
+    pthread_mutex_init(&h.lock, NULL);
+    h.now = &h.eras[0];
+    h.now->admission = admission_new(&h.cfg);
+    atomic_store(&h.at_work, WORKERS_N);
     for (int i = 0; i < WORKERS_N; i++) {
         struct worker *w = &workers[i];
         w->hall = &h;
@@ -192,6 +266,8 @@ static void run(uint64_t seed)
     }
     for (int i = 0; i < WORKERS_N; i++)
         CHECK_INT(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    if (with_reloads)
+        reload(&h);
     for (int i = 0; i < WORKERS_N; i++)
         pthread_join(threads[i], NULL);
     for (int i = 0; i < WORKERS_N; i++) {
@@ -210,22 +286,31 @@ static void run(uint64_t seed)
     CHECK_INT(atomic_load(&h.over_n), 0);
     for (int i = 0; i < ACCOUNTS_N; i++)
         CHECK_INT(atomic_load(&h.in_use[i]), 0);
-    CHECK_INT(admission_used(h.admission), 0);
-    admission_free(&h.admission);
+    CHECK_INT(admission_used(h.now->admission), 0);
+    printf("# %ld changes\n", h.changes_n);
+    CHECK(!with_reloads || h.changes_n > 10);
+    for (int i = 0; i < ERAS_MAX; i++)
+        admission_free(&h.eras[i].admission);
     CHECK_INT(atomic_load(&config_refs_n), 0);
 }
 
 TEST(four_workers_seed_1)
 {
-    run(1);
+    run(1, false);
 }
 
 TEST(four_workers_seed_2)
 {
-    run(2);
+    run(2, false);
 }
 
 TEST(four_workers_seed_3)
 {
-    run(3);
+    run(3, false);
+}
+
+TEST(four_workers_while_admissions_succeed_each_other)
+{
+    for (uint64_t seed = 4; seed < 7; seed++)
+        run(seed, true);
 }
