@@ -116,7 +116,7 @@ static void print_value(struct printer *p, const struct node *n, int indent, boo
                         bool with_secrets)
 {
     if (n->kind == NODE_TEXT) {
-        if (!node_is_empty(n))
+        if (n->raw.n > 0 || !n->plain)
             add(p, SLICE(" "));
         if (is_secret)
             print_secret(p, n);

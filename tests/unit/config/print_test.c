@@ -60,7 +60,7 @@ TEST(it_reads_back_to_the_same)
         BASE "accounts: [{name: x, slots: {'*': 3, \"a/b c\\\"\": 1}}]\n",
         BASE "limits: {}\ntimeouts: {deadline: \"60s\"}\n",
         "endpoints: [{name: a, provider: openai, url: 'http://127.0.0.1:1/v1', key: client}]\n"
-        "models:\n- name: 'm#: x'\n  aliases: [n, {name: o, set: {a: null, b: 'null', c: [1, {}, []], d: ~,\n"
+        "models:\n- name: 'm#:x'\n  aliases: [n, {name: o, set: {a: null, b: 'null', c: [1, {}, []], d: ~,\n"
         "    e: {f: {g: 1.50}}, h: \"${LEVEL}\", i: \"$$x \\u00e9\\n\"}}]\n  tiers: [[{endpoint: a}]]\n",
     };
 
