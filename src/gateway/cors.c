@@ -19,14 +19,9 @@ static const char EXPOSED[] =
 /* What may be said to the request's origin: itself, "*", or nothing. */
 static struct slice allowed(const struct config *cfg, const struct http_request *rq)
 {
-    struct slice origin;
+    struct slice origin = http_header(rq->headers, rq->headers_n, "origin");
 
-    if (cfg->cors_origins_n == 0)
-        return SLICE_NONE;
-    origin = http_header(rq->headers, rq->headers_n, "origin");
-    if (origin.n == 0)
-        return SLICE_NONE;
-    for (size_t i = 0; i < cfg->cors_origins_n; i++) {
+    for (size_t i = 0; i < cfg->cors_origins_n && origin.n > 0; i++) {
         if (slice_eq(cfg->cors_origins[i], SLICE("*")))
             return SLICE("*");
         if (slice_ieq(cfg->cors_origins[i], origin))
@@ -35,22 +30,26 @@ static struct slice allowed(const struct config *cfg, const struct http_request 
     return SLICE_NONE;
 }
 
+/* A cache must not show one origin, or none, what was said to another. */
 static size_t add_origin(struct slice origin, struct header *h, size_t n)
 {
-    h[n++] = (struct header){SLICE("Access-Control-Allow-Origin"), origin};
-    if (!slice_eq(origin, SLICE("*"))) /* a cache must not show one origin what was said to another */
+    if (!slice_eq(origin, SLICE("*")))
         h[n++] = (struct header){SLICE("Vary"), SLICE("Origin")};
+    if (origin.n > 0)
+        h[n++] = (struct header){SLICE("Access-Control-Allow-Origin"), origin};
     return n;
 }
 
 size_t cors_add(const struct config *cfg, const struct http_request *rq, struct header *h, size_t n)
 {
-    struct slice origin = allowed(cfg, rq);
+    struct slice origin;
 
-    if (origin.n == 0)
+    if (cfg->cors_origins_n == 0)
         return n;
+    origin = allowed(cfg, rq);
     n = add_origin(origin, h, n);
-    h[n++] = (struct header){SLICE("Access-Control-Expose-Headers"), slice_of(EXPOSED)};
+    if (origin.n > 0)
+        h[n++] = (struct header){SLICE("Access-Control-Expose-Headers"), slice_of(EXPOSED)};
     return n;
 }
 
@@ -63,12 +62,15 @@ bool cors_is_preflight(const struct http_request *rq)
 size_t cors_add_preflight(const struct config *cfg, const struct http_request *rq, struct slice methods,
                           struct header *h, size_t n)
 {
-    struct slice origin = allowed(cfg, rq);
     struct slice wanted = http_header(rq->headers, rq->headers_n, "access-control-request-headers");
+    struct slice origin;
 
+    if (cfg->cors_origins_n == 0)
+        return n;
+    origin = allowed(cfg, rq);
+    n = add_origin(origin, h, n);
     if (origin.n == 0)
         return n;
-    n = add_origin(origin, h, n);
     h[n++] = (struct header){SLICE("Access-Control-Allow-Methods"), methods};
     if (wanted.n > 0)
         h[n++] = (struct header){SLICE("Access-Control-Allow-Headers"), wanted};

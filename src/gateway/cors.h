@@ -10,8 +10,8 @@
 
 #define CORS_HEADERS_MAX 6
 
-/* What every response to the request carries besides its own headers: nothing when the request is no
- * cross-origin one. Adds behind h[n]; returns the new n. */
+/* What every response carries besides its own headers: nothing where no origins are listed. Adds behind h[n];
+ * returns the new n. */
 size_t cors_add(const struct config *cfg, const struct http_request *rq, struct header *h, size_t n);
 /* Whether it is a browser's question before the request itself. */
 bool cors_is_preflight(const struct http_request *rq);

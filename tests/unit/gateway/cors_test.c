@@ -40,6 +40,9 @@ TEST(only_listed_origins_are_answered)
     CHECK(added(LISTED, 2, "https://app.example.com", "access-control-allow-credentials").p == NULL);
     for (size_t i = 0; i < COUNT_OF(OTHERS); i++)
         CHECK(added(LISTED, 2, OTHERS[i], NAME).n == 0);
+    CHECK(slice_eq(added(LISTED, 2, "null", "vary"), SLICE("Origin")));
+    CHECK(slice_eq(added(LISTED, 2, NULL, "vary"), SLICE("Origin")));
+    CHECK(added(LISTED, 2, NULL, "access-control-expose-headers").p == NULL);
     CHECK(added(LISTED, 2, NULL, NAME).n == 0);
     CHECK(added(NULL, 0, "https://app.example.com", NAME).n == 0);
     CHECK(slice_eq(added(ANY, 1, "https://who.ever", NAME), SLICE("*")));
@@ -51,7 +54,7 @@ TEST(only_listed_origins_are_answered)
 
 #define PAGE "Origin: https://app.example.com\r\n"
 #define OTHER "Origin: https://evil.test\r\n"
-#define ALLOWED "\r\nAccess-Control-Allow-Origin: https://app.example.com\r\nVary: Origin\r\n"
+#define ALLOWED "\r\nVary: Origin\r\nAccess-Control-Allow-Origin: https://app.example.com\r\n"
 
 struct scene {
     struct world *w;
