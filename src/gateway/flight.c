@@ -346,12 +346,7 @@ static void start_clocks(struct flight *f)
 /* Whether another endpoint could still be asked. */
 static bool has_untried(const struct flight *f)
 {
-    size_t n = 0;
-
-    for (size_t t = 0; t < f->model->tiers_n; t++)
-        n += f->model->tiers[t].targets_n;
-    return n < LINE_TARGETS_MAX ? (~f->seat.ticket.tried & ((UINT64_C(1) << n) - 1)) != 0
-                                : ~f->seat.ticket.tried != 0;
+    return (~f->seat.ticket.tried & prepare_targets(f->model)) != 0;
 }
 
 static enum step enter_call(struct flight *f)

@@ -8,11 +8,11 @@
 
 #define ASK(path, id, surface)                          \
     {                                                   \
-        path, HTTP_POST, id, true, false, NULL, surface \
+        path, HTTP_POST, id, surface, true, false, NULL \
     }
 #define TELL(path, id, versioned, open, answer)                \
     {                                                          \
-        path, HTTP_GET, id, versioned, open, answer, SURFACE_N \
+        path, HTTP_GET, id, SURFACE_N, versioned, open, answer \
     }
 
 static const struct route ROUTES[] = {
@@ -27,8 +27,8 @@ static const struct route ROUTES[] = {
     TELL("/readyz", ROUTE_READYZ, false, true, local_readyz),
 };
 
-const struct route ROUTE_UNKNOWN = {"", HTTP_OTHER, ROUTE_OTHER, false, true, NULL, SURFACE_N};
-const struct route ROUTE_ABOUT = {"", HTTP_OPTIONS, ROUTE_OPTIONS, false, true, local_about, SURFACE_N};
+const struct route ROUTE_UNKNOWN = {"", HTTP_OTHER, ROUTE_OTHER, SURFACE_N, false, true, NULL};
+const struct route ROUTE_ABOUT = {"", HTTP_OPTIONS, ROUTE_OPTIONS, SURFACE_N, false, true, local_about};
 
 /* The path as it stands in the table. */
 static struct slice bare(const struct route *r, struct slice path)

@@ -14,10 +14,10 @@ struct route {
     const char *path; /* without /v1; with a slash at its end: whatever follows it */
     enum http_method method;
     enum route_id id;
+    enum surface_id surface;             /* SURFACE_N: none */
     bool versioned;                      /* also served with /v1 before it */
     bool open;                           /* needs no key */
     void (*answer)(struct exchange *ex); /* answers at once; NULL: the surface's request goes to a flight */
-    enum surface_id surface;             /* SURFACE_N: none */
 };
 
 struct route_found {

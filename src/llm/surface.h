@@ -40,16 +40,16 @@ struct answer;
 
 struct surface {
     enum surface_id id;
-    const char *path;  /* as clients write it, without /v1 */
-    const char *input; /* the member with the question */
+    enum surface_errors errors;
+    const char *path;    /* as clients write it, without /v1 */
+    const char *input;   /* the member with the question */
+    const char *ends[2]; /* how events that can be end marks begin, as the client gets them */
     bool input_is_optional;
     bool input_may_be_text; /* a string, not only a list */
     bool streams;           /* knows "stream" */
     bool asks_usage;        /* a stream tells its usage only when stream_options asks for it */
     bool names_events;      /* events carry their type in an `event:` line, which clients read */
     bool may_be_empty;      /* an answer that ends well without a word is one all the same */
-    const char *ends[2];    /* how events that can be end marks begin, as the client gets them */
-    enum surface_errors errors;
     /* Reads one event that is a JSON object; `out` is zeroed. */
     void (*read_event)(const struct dialect *d, struct json_value root, struct event *out);
     /* Judges a whole plain answer that is a JSON object, as answer_body says. */
