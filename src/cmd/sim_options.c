@@ -32,6 +32,7 @@ const char SIM_HELP[] =
     "  --tokens N            mean length of an answer (64)\n"
     "  --keepalive TIME      between keep-alives while queued (1s; 0: none)\n"
     "  --loading TIME        answers 503 for so long after the start, as an engine that loads its model (0)\n"
+    "  --balance N           of the account, in yuan (110); 0: calls are answered 402\n"
     "  --fault NAME=P        probability of a fault; may be given several times\n"
     "  --fault-after K       tokens before cut, stall and their like show (0: drawn from 1 to 20)\n"
     "  --timeline FILE       a script of outages: rows like  at=30s for=10s fault=503 p=0.5\n"
@@ -80,6 +81,11 @@ static bool take_tokens(struct sim_command *c, char *value)
 static bool take_keepalive(struct sim_command *c, char *value)
 {
     return sim_duration_parse(slice_of(value), &c->opts.keepalive_us);
+}
+
+static bool take_balance(struct sim_command *c, char *value)
+{
+    return take_count(value, &c->opts.balance);
 }
 
 static bool take_loading(struct sim_command *c, char *value)
@@ -187,19 +193,13 @@ static const struct {
     const char *name;
     bool (*take)(struct sim_command *c, char *value);
 } OPTIONS[] = {
-    {"--listen", take_listen},
-    {"--tls-out", take_tls_out},
-    {"--slots", take_slots},
-    {"--account-limit", take_account_limit},
-    {"--ttft", take_ttft},
-    {"--gap", take_gap},
-    {"--tokens", take_tokens},
-    {"--keepalive", take_keepalive},
-    {"--loading", take_loading},
-    {"--fault", take_fault},
-    {"--fault-after", take_fault_after},
-    {"--timeline", take_timeline},
-    {"--seed", take_seed},
+    {"--listen", take_listen},     {"--tls-out", take_tls_out},
+    {"--slots", take_slots},       {"--account-limit", take_account_limit},
+    {"--ttft", take_ttft},         {"--gap", take_gap},
+    {"--tokens", take_tokens},     {"--keepalive", take_keepalive},
+    {"--loading", take_loading},   {"--balance", take_balance},
+    {"--fault", take_fault},       {"--fault-after", take_fault_after},
+    {"--timeline", take_timeline}, {"--seed", take_seed},
 };
 
 /* One option as "--name value" or "--name=value"; returns how many arguments it took, 0 when it is wrong. */

@@ -48,12 +48,16 @@ struct header sim_request_id(struct sim *s)
     return (struct header){SLICE("X-Request-Id"), id};
 }
 
+static struct slice type_of(struct slice body)
+{
+    if (slice_starts(body, SLICE("<")))
+        return SLICE("text/html");
+    return slice_starts(body, SLICE("#")) ? SLICE("text/plain; version=0.0.4") : SLICE("application/json");
+}
+
 void sim_respond(struct sim *s, struct conn *c, int status, struct header more, struct slice body)
 {
-    bool html = slice_starts(body, SLICE("<"));
-    struct header h[3] = {{SLICE("Content-Type"), html ? SLICE("text/html") : SLICE("application/json")},
-                          sim_request_id(s),
-                          more};
+    struct header h[3] = {{SLICE("Content-Type"), type_of(body)}, sim_request_id(s), more};
 
     conn_respond(c, status, h, more.name.n > 0 ? 3 : 2, body);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The simulator's life, its connections, its routes and its small pages; answers are made in work.c. */
+/* The simulator's life and its connections; answers are made in work.c. */
 #include "sim/sim.h"
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "sim/plan.h"
+#include "sim/routes.h"
 #include "sim/work.h"
 
 #define HEAD_MAX_BYTES (64 * 1024)
@@ -13,9 +13,6 @@
 #define READ_US (60 * CLOCK_SECOND_US)
 #define PATIENCE_US (600 * CLOCK_SECOND_US) /* idle connections, and callers that do not read */
 #define JSON_POOL_BYTES (64 * 1024)
-#define ERROR_MAX_BYTES 4096
-
-static const char *const MODELS[] = {"deepseek-flash", "deepseek-v4-pro", "gpt-4o-mini", "sim"};
 
 void sim_opts_default(struct sim_opts *o)
 {
@@ -24,44 +21,8 @@ void sim_opts_default(struct sim_opts *o)
         .gap = {20 * CLOCK_MS_US, 0},
         .tokens_mean = 64,
         .keepalive_us = CLOCK_SECOND_US,
+        .balance = 110,
     };
-}
-
-/* -- pages ---------------------------------------------------------------------------------------------- */
-
-static void page_models(struct sim *s, struct conn *c)
-{
-    struct buf b;
-
-    buf_init(&b, ERROR_MAX_BYTES, NULL);
-    (void)!buf_add(&b, SLICE("{\"object\":\"list\",\"data\":["));
-    for (size_t i = 0; i < sizeof MODELS / sizeof MODELS[0]; i++)
-        (void)!buf_printf(&b, "%s{\"id\":\"%s\",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"sim\"}",
-                          i > 0 ? "," : "", MODELS[i], (long long)(s->loop->wall_us / CLOCK_SECOND_US));
-    (void)!buf_add(&b, SLICE("]}"));
-    sim_respond(s, c, 200, (struct header){SLICE_NONE, SLICE_NONE}, arena_dup(&s->loop->turn, buf_slice(&b)));
-    buf_fini(&b);
-}
-
-static void page_stats(struct sim *s, struct conn *c)
-{
-    const struct sim_stats *st = &s->stats;
-    struct buf b;
-
-    buf_init(&b, ERROR_MAX_BYTES, NULL);
-    (void)!buf_printf(&b,
-                      "{\"requests\":%llu,\"answered\":%llu,\"refused\":%llu,\"cut\":%llu,\"cancelled\":%llu,"
-                      "\"tokens\":%llu,\"working\":%d,\"queued\":%d,\"connections\":%d,\"faults\":{",
-                      (unsigned long long)st->requests_n, (unsigned long long)st->answered_n,
-                      (unsigned long long)st->refused_n, (unsigned long long)st->cut_n,
-                      (unsigned long long)st->cancelled_n, (unsigned long long)st->tokens_n, st->working_n,
-                      st->queued_n, st->conns_n);
-    for (int f = SIM_NONE + 1; f < SIM_FAULT_N; f++)
-        (void)!buf_printf(&b, "%s\"%s\":%llu", f > SIM_NONE + 1 ? "," : "",
-                          sim_fault_row((enum sim_fault)f)->label, (unsigned long long)st->faults_n[f]);
-    (void)!buf_add(&b, SLICE("}}"));
-    sim_respond(s, c, 200, (struct header){SLICE_NONE, SLICE_NONE}, arena_dup(&s->loop->turn, buf_slice(&b)));
-    buf_fini(&b);
 }
 
 /* -- connections ---------------------------------------------------------------------------------------- */
@@ -80,27 +41,21 @@ static void *on_request(void *owner, struct conn *c, const struct http_request *
 {
     struct sim_door *d = owner;
     struct sim *s = d->sim;
-    struct slice path = slice_starts(rq->path, SLICE("/v1/")) ? slice_from(rq->path, 3) : rq->path;
+    struct slice rest;
+    const struct sim_route *route = sim_route_of(rq->path, &rest);
     bool is_get = rq->method == HTTP_GET || rq->method == HTTP_HEAD;
     struct sim_error error;
 
-    if (slice_eq(path, SLICE("/chat/completions"))) {
-        if (rq->method != HTTP_POST)
-            return wrong_method(s, c, SLICE("POST"));
-        return sim_work_new(d, c, rq, arena);
-    }
-    if (slice_eq(path, SLICE("/models")) || slice_eq(path, SLICE("/sim/stats"))) {
-        if (!is_get)
-            return wrong_method(s, c, SLICE("GET"));
-        if (slice_eq(path, SLICE("/models")))
-            page_models(s, c);
-        else
-            page_stats(s, c);
+    if (route == NULL) {
+        error = sim_error_make(404, "not_found", NULL, "The simulator has no such route: see docs/sim.md.");
+        sim_refuse(s, c, &error);
         return NULL;
     }
-    error =
-        sim_error_make(404, "not_found", NULL, "The simulator has chat/completions, models and sim/stats.");
-    sim_refuse(s, c, &error);
+    if (route->form != NULL ? rq->method != HTTP_POST : !is_get)
+        return wrong_method(s, c, route->form != NULL ? SLICE("POST") : SLICE("GET"));
+    if (route->form != NULL)
+        return sim_work_new(d, c, route->form, rq, arena);
+    route->page(s, c, rq, rest);
     return NULL;
 }
 

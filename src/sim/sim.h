@@ -28,6 +28,7 @@ struct sim_opts {
     int64_t keepalive_us;        /* between keep-alives while queued: comments (stream), blank lines (plain);
                                     0: none */
     int64_t loading_us;          /* for so long after the start every call and /health are answered 503 */
+    int balance;                 /* of the account, in yuan; 0: calls are answered 402 */
     double fault_p[SIM_FAULT_N]; /* probability of each fault: per request; of phase TLS per connection; of
                                     phase CONNECT per slice of time (sim/door.h) */
     int fault_after;             /* the k of faults that were given none; 0: drawn from 1..20 */

@@ -71,9 +71,19 @@ size_t sim_text_token(uint64_t hash, uint64_t i, char *out)
     return w.n;
 }
 
+uint64_t sim_text_sample(uint64_t hash, uint32_t n)
+{
+    return n == 0 ? hash : mix(hash ^ n * GOLDEN);
+}
+
 size_t sim_text_token_json(uint64_t hash, uint64_t i, char *out)
 {
-    struct slice w = word(hash, i);
+    return sim_text_tail_json(hash, i, 0, out);
+}
+
+size_t sim_text_tail_json(uint64_t hash, uint64_t i, size_t skip, char *out)
+{
+    struct slice w = slice_from(word(hash, i), skip);
     size_t n = 0;
 
     while (w.n > 0) {

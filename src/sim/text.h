@@ -24,6 +24,10 @@ uint64_t sim_text_thought(uint64_t hash);
 size_t sim_text_token(uint64_t hash, uint64_t i, char *out);
 /* The same token escaped for a JSON string: at most SIM_TOKEN_JSON_MAX bytes. */
 size_t sim_text_token_json(uint64_t hash, uint64_t i, char *out);
+/* The same without the token's first `skip` bytes, which end with a character. */
+size_t sim_text_tail_json(uint64_t hash, uint64_t i, size_t skip, char *out);
+/* What the answer of sample `n` of a prompt has instead of `hash`; sample 0 has `hash` itself. */
+uint64_t sim_text_sample(uint64_t hash, uint32_t n);
 /* Number of tokens of an answer that nothing bounds: from half of `mean` to one and a half of it, at least 1.
  */
 size_t sim_text_length(uint64_t hash, size_t mean);

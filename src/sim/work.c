@@ -8,7 +8,6 @@
  */
 #include "base/assert.h"
 #include "base/clock.h"
-#include "sim/text.h"
 #include "sim/work_private.h"
 
 #define GAPS_DRAWN_MAX 256 /* of a plain answer; longer ones scale up */
@@ -40,15 +39,10 @@ void work_set_state(struct sim_work *w, enum work_state state)
     w->state = state;
 }
 
-uint32_t work_tokens_n(const struct sim_work *w)
-{
-    return w->script.thoughts_n + w->script.words_n;
-}
-
 /* A plain answer comes when its last token would have come. */
 static int64_t gaps_us(struct sim_work *w)
 {
-    uint32_t gaps_n = work_tokens_n(w), drawn_n;
+    uint32_t gaps_n = w->script.tokens_n, drawn_n;
     int64_t sum_us = 0;
 
     gaps_n = gaps_n > 0 ? gaps_n - 1 : 0;
@@ -188,7 +182,8 @@ static void wait_for_slot(struct sim_work *w)
 static void keep_alive(struct sim_work *w)
 {
     if (conn_pending(w->conn) <= WORK_PENDING_MAX)
-        conn_body(w->conn, w->ask.stream ? SLICE(": keep-alive\n\n") : SLICE("\n"));
+        conn_body(w->conn, w->ask.stream ? slice_of(w->form->waiting ? w->form->waiting : ": keep-alive\n\n")
+                                         : SLICE("\n"));
     arm_keepalive(w);
 }
 
@@ -213,39 +208,29 @@ static void work_due(struct timer *t)
 
 /* -- starting ------------------------------------------------------------------------------------------- */
 
-static uint32_t least(int64_t a, int64_t b)
+/* Only chat has DeepSeek's form. */
+static bool is_deepseek(const struct sim_work *w)
 {
-    return (uint32_t)(a < b ? a : b);
+    return w->form == &SIM_FORM_CHAT && w->sim->opts.deepseek &&
+           (!w->has_v1 || slice_starts(w->ask.model, SLICE("deepseek")));
 }
 
-/* Thoughts take at most half of what the caller allows, so that something is said. */
 static void write_script(struct sim_work *w)
 {
-    const struct sim_opts *o = &w->sim->opts;
-    struct sim_script *s = &w->script;
-    int64_t mean = o->tokens_mean, bound = w->ask.max_tokens, words = w->plan.tokens;
+    const struct sim_ask *a = &w->ask;
+    bool deepseek = is_deepseek(w);
+    struct sim_casting k = {
+        .ask = a,
+        .plan = &w->plan,
+        .mean = w->form->prepare != NULL ? w->sim->opts.tokens_mean : 0,
+        .deepseek = deepseek,
+        .thinks = deepseek && a->thinking,
+        .continues = a->ends_with_answer && (a->asks_to_continue || w->plan.continues),
+    };
 
-    s->ask = &w->ask;
-    s->size = w->plan.size;
-    s->deepseek = o->deepseek && (!w->has_v1 || slice_starts(w->ask.model, SLICE("deepseek")));
-    if (w->plan.fault == SIM_EMPTY)
-        return;
-    if (words < 0)
-        words = (int64_t)sim_text_length(w->ask.hash, (size_t)mean);
-    if (s->deepseek && w->ask.thinking)
-        s->thoughts_n = (uint32_t)sim_text_length(sim_text_thought(w->ask.hash), (size_t)mean / 4);
-    if (bound >= 0) {
-        s->thoughts_n = least(s->thoughts_n, bound / 2);
-        bound -= s->thoughts_n;
-        s->finish = words > bound ? "length" : NULL;
-        words = least(words, bound);
-    }
-    s->words_n = (uint32_t)words;
-    if (w->plan.fault == SIM_RESOURCE) {
-        s->finish = "insufficient_system_resource";
-        s->thoughts_n = least(s->thoughts_n, w->plan.k);
-        s->words_n = least(s->words_n, w->plan.k - s->thoughts_n);
-    }
+    w->script.created_s = w->sim->loop->wall_us / US_PER_SECOND;
+    sim_script_write(&w->script, &k, w->arena);
+    w->sim->stats.prompt_tokens_n += sim_form_prompt_tokens(&w->script);
 }
 
 static void start(struct sim_work *w)
@@ -254,7 +239,6 @@ static void start(struct sim_work *w)
 
     if (work_fail_early(w))
         return;
-    w->created_s = s->loop->wall_us / US_PER_SECOND;
     write_script(w);
     if (w->plan.queue_us > 0) {
         work_set_state(w, HELD);
@@ -268,17 +252,19 @@ static void start(struct sim_work *w)
         work_go_on(w); /* nothing to wait for: an origin in load tests answers in the same turn */
 }
 
-struct sim_work *sim_work_new(struct sim_door *d, struct conn *c, const struct http_request *rq,
-                              struct arena *arena)
+struct sim_work *sim_work_new(struct sim_door *d, struct conn *c, const struct sim_form *form,
+                              const struct http_request *rq, struct arena *arena)
 {
     struct sim_work *w = ARENA_NEW(arena, struct sim_work);
 
     w->sim = d->sim;
     w->door = d;
     w->conn = c;
+    w->form = form;
     w->arena = arena;
     w->content_length = rq->content_length;
     w->has_v1 = slice_starts(rq->path, SLICE("/v1/"));
+    w->is_beta = slice_starts(rq->path, SLICE("/beta/"));
     buf_init(&w->body, SIM_BODY_MAX, d->sim->opts.budget);
     list_init(&w->node);
     timer_init(&w->timer, work_due);
@@ -308,13 +294,16 @@ void sim_work_body(struct sim_work *w, struct slice bytes)
     work_refuse(w, &error);
 }
 
-static bool make_plan(struct sim_work *w, const char **why)
+static bool make_plan(struct sim_work *w, struct sim_complaint *bad)
 {
     struct sim *s = w->sim;
     struct sim_case c = {&s->opts, w->ask.model, &w->door->rule, w->door->name, sim_age_us(s)};
 
     rng_seed(&w->dice, rng_u64(&s->dice)); /* its own, so that others' tokens do not move its dice */
-    return sim_plan_make(&c, &w->dice, w->arena, &w->plan, why);
+    if (w->ask.asks_to_continue && is_deepseek(w) && !w->is_beta)
+        return sim_ask_complain(bad, "messages", "prefix needs the base URL that ends with /beta.");
+    bad->param = "model";
+    return sim_plan_make(&c, &w->dice, w->arena, &w->plan, &bad->text);
 }
 
 void sim_work_complete(struct sim_work *w)
@@ -326,18 +315,15 @@ void sim_work_complete(struct sim_work *w)
     bool fine;
 
     s->stats.requests_n++;
-    fine = sim_ask_parse(body, s->json, w->arena, &w->ask, &bad);
+    fine = sim_ask_parse(body, w->form->read, s->json, w->arena, &w->ask, &bad) && make_plan(w, &bad);
     buf_fini(&w->body);
     w->whole = SLICE_NONE;
-    if (fine) {
-        bad.param = "model";
-        fine = make_plan(w, &bad.text);
-    }
     if (fine) {
         start(w);
         return;
     }
     error = sim_error_make(400, "invalid_request", bad.param, bad.text);
+    error.shape = w->form->shape;
     work_refuse(w, &error);
 }
 

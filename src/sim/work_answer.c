@@ -13,7 +13,7 @@ static bool breaks(enum sim_fault f)
 /* A fault behind k tokens shows before the answer has ended, however short that is. */
 uint32_t work_fault_at(const struct sim_work *w)
 {
-    uint32_t n = work_tokens_n(w), last = n;
+    uint32_t n = w->script.tokens_n, last = n;
 
     if (n > 0 && (w->script.deepseek || w->plan.fault == SIM_MALFORMED))
         last = n - 1;
@@ -43,7 +43,7 @@ static void answer_wrong_length(struct sim_work *w, struct slice body)
     bool longer = w->plan.fault == SIM_TOO_LONG;
     size_t kept_n = body.n - WRONG_BYTES;
 
-    w->sim->stats.tokens_n += work_tokens_n(w);
+    w->sim->stats.tokens_n += w->script.tokens_n;
     if (conn_head_sent(w->conn)) {
         work_send_chunk_wrong(w, body, longer ? WRONG_BYTES : -WRONG_BYTES);
         work_cut(w);
@@ -70,8 +70,8 @@ static void answer_plain(struct sim_work *w)
 {
     enum sim_fault f = w->plan.fault;
     size_t after_k = 0;
-    struct slice body = sim_chunk_plain(&w->script, w->created_s, breaks(f) ? work_fault_at(w) : 0, &after_k,
-                                        &w->sim->loop->turn);
+    struct slice body =
+        w->form->plain(&w->script, breaks(f) ? work_fault_at(w) : 0, &after_k, &w->sim->loop->turn);
 
     if (f == SIM_TOO_LONG || f == SIM_TOO_SHORT) {
         answer_wrong_length(w, body);
@@ -88,7 +88,7 @@ static void answer_plain(struct sim_work *w)
     if (f == SIM_ERROR)
         body = sim_error_body(w->sim, sim_error_of(SIM_ERROR));
     else
-        w->sim->stats.tokens_n += work_tokens_n(w);
+        w->sim->stats.tokens_n += w->script.tokens_n;
     if (f == SIM_MALFORMED)
         body.n -= 2;
     send_plain(w, body);
@@ -101,13 +101,13 @@ static void begin_stream(struct sim_work *w)
 {
     struct slice first;
 
-    sim_chunk_prepare(&w->script, w->arena, w->created_s);
+    w->form->prepare(&w->script, w->arena);
     w->begun = true;
     if (!conn_head_sent(w->conn))
         work_send_head(w, CONN_CHUNKED);
     if (breaks(w->plan.fault) && w->plan.k == 0)
         return; /* not even an empty event */
-    first = sim_chunk_first(&w->script, &w->sim->loop->turn);
+    first = work_with_comments(w, w->form->first(&w->script, &w->sim->loop->turn));
     if (w->plan.fault == SIM_TOO_SHORT)
         work_send_chunk_wrong(w, first, -WRONG_BYTES);
     else
@@ -116,7 +116,9 @@ static void begin_stream(struct sim_work *w)
 
 static void end_stream(struct sim_work *w)
 {
-    struct slice end = sim_chunk_end(&w->script, w->plan.fault != SIM_NO_DONE, &w->sim->loop->turn);
+    struct slice end = w->form->end(&w->script, w->plan.fault != SIM_NO_DONE, &w->sim->loop->turn);
+
+    end = work_with_comments(w, end);
 
     if (w->plan.fault == SIM_TOO_LONG) {
         work_send_chunk_wrong(w, end, WRONG_BYTES);
@@ -129,9 +131,7 @@ static void end_stream(struct sim_work *w)
 
 static void end_with_error(struct sim_work *w)
 {
-    struct slice body = sim_error_body(w->sim, sim_error_of(SIM_ERROR));
-
-    conn_body(w->conn, arena_printf(&w->sim->loop->turn, "data: %.*s\n\n", SLICE_ARG(body)));
+    conn_body(w->conn, w->form->failure(&w->script, &w->sim->loop->turn));
     work_finish(w);
 }
 
@@ -150,13 +150,16 @@ static bool send_next(struct sim_work *w)
         end_with_error(w);
         return false;
     }
-    if (w->next < work_tokens_n(w)) {
-        conn_body(w->conn,
-                  now ? sim_chunk_malformed(&w->script, turn) : sim_chunk_token(&w->script, w->next, turn));
+    if (w->next < w->script.tokens_n) {
+        struct sim_step at = sim_script_take(&w->script);
+        struct slice event =
+            now ? w->form->malformed(&w->script, turn) : w->form->token(&w->script, at, turn);
+
+        conn_body(w->conn, w->plan.comments != 0 ? work_with_comments(w, event) : event);
         w->next++;
         w->sim->stats.tokens_n++;
     }
-    last = w->next == work_tokens_n(w);
+    last = w->next == w->script.tokens_n;
     if (!last || (w->next == work_fault_at(w) && (breaks(f) || f == SIM_ERROR)))
         return true;
     end_stream(w);

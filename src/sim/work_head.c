@@ -44,6 +44,8 @@ static void refuse(struct sim_work *w, enum sim_fault f)
     struct sim_error error = *sim_error_of(f);
     struct slice after = retry_after(w, error.status);
 
+    if (error.shape == SIM_SHAPE_OPENAI)
+        error.shape = w->form->shape;
     if (after.p != NULL)
         error.more = (struct header){SLICE("Retry-After"), after};
     work_refuse(w, &error);
@@ -98,6 +100,10 @@ bool work_fail_early(struct sim_work *w)
 
     if (sim_is_loading(w->sim)) {
         refuse(w, SIM_LOADING);
+        return true;
+    }
+    if (o->balance == 0) {
+        refuse(w, SIM_402);
         return true;
     }
     if (o->account_limit > 0 && st->working_n + st->queued_n >= o->account_limit) {

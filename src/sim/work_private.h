@@ -14,8 +14,6 @@
 
 #include "base/buf.h"
 #include "base/list.h"
-#include "sim/chunk.h"
-#include "sim/plan.h"
 #include "sim/work.h"
 
 #define WORK_PENDING_MAX (256 * 1024)
@@ -26,6 +24,7 @@ struct sim_work {
     struct sim *sim;
     struct sim_door *door;
     struct conn *conn;
+    const struct sim_form *form;
     struct arena *arena;
     struct buf body;    /* of the request; then, while PLAYING, what is played */
     struct slice whole; /* the request's body when it came in one piece */
@@ -39,14 +38,14 @@ struct sim_work {
     enum work_state state;
     int64_t due_us; /* HELD: the end of it; WORKING: the next token, or the plain answer; PLAYING: a byte */
     int64_t keepalive_us; /* HELD, WAITING: the next one */
-    int64_t created_s;
-    uint32_t next;   /* token */
-    size_t played_n; /* bytes */
-    size_t slow_n;   /* bytes that come one by one */
-    int64_t step_us; /* between them */
-    bool has_v1;     /* the path had the prefix */
-    bool begun;      /* the first event is out */
-    bool blocked;    /* waits for the caller to read */
+    uint32_t next;        /* token */
+    uint32_t events_n;    /* sent with comments */
+    size_t played_n;      /* bytes */
+    size_t slow_n;        /* bytes that come one by one */
+    int64_t step_us;      /* between them */
+    bool has_v1, is_beta; /* the path had the prefix */
+    bool begun;           /* the first event is out */
+    bool blocked;         /* waits for the caller to read */
     bool has_slot;
 };
 
@@ -62,13 +61,16 @@ void work_reset(struct sim_work *w);
 void work_stall(struct sim_work *w);
 /* Whether the caller has so much to read that nothing more is made; the work goes on by itself then. */
 bool work_is_blocked(struct sim_work *w);
-uint32_t work_tokens_n(const struct sim_work *w);
 
 /* -- work_answer.c -- */
 /* Goes on with an answer whose time has come. */
 void work_go_on(struct sim_work *w);
 /* Tokens behind which a fault shows. */
 uint32_t work_fault_at(const struct sim_work *w);
+
+/* -- work_comments.c -- */
+/* Events of a stream as they go out: with the comments that the plan asks for. */
+struct slice work_with_comments(struct sim_work *w, struct slice events);
 
 /* -- work_head.c -- */
 /* Refuses or breaks off when the plan says so; false: the call is to be answered. */

@@ -23,8 +23,11 @@ void work_send_chunk_wrong(struct sim_work *w, struct slice bytes, int by)
 
 static enum err add_chunk(struct sim_work *w, struct slice bytes)
 {
-    enum err e = buf_printf(&w->body, "%zx\r\n", bytes.n);
+    enum err e;
 
+    if (bytes.n == 0)
+        return ERR_OK; /* an empty chunk would be the end mark */
+    e = buf_printf(&w->body, "%zx\r\n", bytes.n);
     if (e == ERR_OK)
         e = buf_add(&w->body, bytes);
     return e == ERR_OK ? buf_add(&w->body, SLICE("\r\n")) : e;
@@ -36,12 +39,12 @@ static enum err add_stream(struct sim_work *w)
     struct arena *turn = &w->sim->loop->turn;
     enum err e;
 
-    sim_chunk_prepare(&w->script, w->arena, w->created_s);
-    e = add_chunk(w, sim_chunk_first(&w->script, turn));
-    for (uint32_t i = 0; e == ERR_OK && i < work_tokens_n(w); i++)
-        e = add_chunk(w, sim_chunk_token(&w->script, i, turn));
+    w->form->prepare(&w->script, w->arena);
+    e = add_chunk(w, w->form->first(&w->script, turn));
+    for (uint32_t i = 0; e == ERR_OK && i < w->script.tokens_n; i++)
+        e = add_chunk(w, w->form->token(&w->script, sim_script_take(&w->script), turn));
     if (e == ERR_OK)
-        e = add_chunk(w, sim_chunk_end(&w->script, true, turn));
+        e = add_chunk(w, w->form->end(&w->script, true, turn));
     return e == ERR_OK ? buf_add(&w->body, SLICE("0\r\n\r\n")) : e;
 }
 
@@ -74,7 +77,7 @@ static enum err compose(struct sim_work *w)
 
     buf_init(&w->body, PLAYED_MAX, w->sim->opts.budget);
     if (!w->ask.stream)
-        plain = sim_chunk_plain(&w->script, w->created_s, 0, NULL, &w->sim->loop->turn);
+        plain = w->form->plain(&w->script, 0, NULL, &w->sim->loop->turn);
     if (has_head)
         e = add_head(w, plain.n);
     w->slow_n = w->body.n;
@@ -93,7 +96,7 @@ void work_play(struct sim_work *w)
         work_cut(w);
         return;
     }
-    w->sim->stats.tokens_n += work_tokens_n(w);
+    w->sim->stats.tokens_n += w->script.tokens_n;
     if (w->plan.fault == SIM_SLOW_HEAD) {
         w->step_us = (us >= 0 ? us : SLOW_HEAD_US) / (int64_t)w->slow_n;
     } else {

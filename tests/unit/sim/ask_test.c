@@ -16,7 +16,7 @@ static void parse(struct parsed *p, const char *body)
 {
     arena_init(&p->arena, NULL, 0, 1024);
     p->bad = (struct sim_complaint){NULL, NULL};
-    p->fine = sim_ask_parse(slice_of(body), NULL, &p->arena, &p->ask, &p->bad);
+    p->fine = sim_ask_parse(slice_of(body), sim_ask_chat, NULL, &p->arena, &p->ask, &p->bad);
 }
 
 TEST(reads_what_a_plain_request_says)
@@ -29,8 +29,8 @@ TEST(reads_what_a_plain_request_says)
     CHECK_MEM(p.ask.model.p, p.ask.model.n, "ab~cut", 6);
     CHECK(!p.ask.stream && !p.ask.include_usage && p.ask.thinking);
     CHECK_INT(p.ask.max_tokens, -1);
-    CHECK_INT(p.ask.text_bytes, 3);
-    CHECK(p.ask.hash == sim_text_hash(SLICE("y\n"), sim_text_hash(SLICE("x"), 0)));
+    CHECK_INT(p.ask.prompts[0].bytes, 3);
+    CHECK(p.ask.prompts[0].hash == sim_text_hash(SLICE("y\n"), sim_text_hash(SLICE("x"), 0)));
     arena_fini(&p.arena);
 }
 
@@ -43,7 +43,7 @@ TEST(text_parts_count_like_a_string_and_others_not_at_all)
                   "{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"z\"}},"
                   "{\"type\":\"text\",\"text\":\"y\"}]}]}");
     CHECK(whole.fine && parts.fine);
-    CHECK(whole.ask.hash == parts.ask.hash);
+    CHECK(whole.ask.prompts[0].hash == parts.ask.prompts[0].hash);
     arena_fini(&whole.arena);
     arena_fini(&parts.arena);
 }
@@ -85,10 +85,12 @@ TEST(complains_of_the_member_that_is_wrong)
         {"{\"model\":\"m\",\"stream\":1," MESSAGES "}", "stream"},
         {"{\"model\":\"m\",\"stream\":true,\"stream_options\":true," MESSAGES "}", "stream_options"},
         {"{\"model\":\"m\",\"stream_options\":{\"include_usage\":true}," MESSAGES "}", "stream_options"},
-        {"{\"model\":\"m\",\"n\":2," MESSAGES "}", "n"},
+        {"{\"model\":\"m\",\"n\":0," MESSAGES "}", "n"},
+        {"{\"model\":\"m\",\"n\":129," MESSAGES "}", "n"},
         {"{\"model\":\"m\",\"max_tokens\":0," MESSAGES "}", "max_tokens"},
         {"{\"model\":\"m\",\"max_tokens\":\"9\"," MESSAGES "}", "max_tokens"},
         {"{\"model\":\"m\",\"max_completion_tokens\":-1," MESSAGES "}", "max_tokens"},
+        {"{\"model\":\"m\",\"continue_final_message\":true," MESSAGES "}", "messages"},
     };
 
     for (size_t i = 0; i < sizeof BAD / sizeof BAD[0]; i++) {
