@@ -38,7 +38,7 @@ static struct tls_config *make_one(const struct config_tls *tls, const char **wh
     return c;
 }
 
-bool certs_make(const struct config *cfg, struct tls_config ***out, const char **why)
+bool certs_load(const struct config *cfg, struct tls_config ***out, const char **why)
 {
     struct tls_config **all = mem_zalloc((cfg->listen_n + SIDE_LISTENERS) * sizeof *all);
     const struct config_listener *l;

@@ -13,7 +13,7 @@ const struct config_listener *certs_listener(const struct config *cfg, size_t i)
 /* Fills *out (heap, one place for each listener in that order; NULL where there is no TLS; listeners with the
  * same certificates share). false with *why (static) when files cannot be used. Files are read now: a reload
  * reads them again. */
-bool certs_make(const struct config *cfg, struct tls_config ***out, const char **why);
+bool certs_load(const struct config *cfg, struct tls_config ***out, const char **why);
 void certs_free(const struct config *cfg, struct tls_config ***out);
 /* What the listener at that address shows; NULL if the configuration has none there, or a plain one. */
 struct tls_config *certs_find(const struct config *cfg, struct tls_config **certs, const char *at);

@@ -19,7 +19,7 @@ struct edition *edition_new(struct config *cfg, const struct edition *before, co
     e->number = before != NULL ? before->number + 1 : 1;
     stats_init(&e->stats, cfg);
     e->tls = mem_zalloc((cfg->endpoints_n + 1) * sizeof *e->tls);
-    if (!certs_make(cfg, &e->certs, why) || trust_make(cfg, e->tls, why) >= 0) {
+    if (!certs_load(cfg, &e->certs, why) || trust_make(cfg, e->tls, why) >= 0) {
         edition_unref(&e);
         return NULL;
     }
