@@ -52,7 +52,7 @@ void hall_free(struct hall **h); /* nobody may be in it */
 /* A configuration comes into use; keeps a reference to it. */
 struct hall_side *hall_enter(struct hall *h, struct config *cfg, hall_grants post);
 /* It goes out of use: none of its tickets waits or holds anything. */
-void hall_leave(struct hall *h, struct hall_side **side, hall_grants post);
+void hall_leave(struct hall *h, struct hall_side **s, hall_grants post);
 
 /* Locks a group and returns its number. */
 int hall_lock(struct hall *h, const struct hall_side *side, int model);
