@@ -18,8 +18,8 @@ _tidegate()
         options="--print --help"
         ;;
     sim)
-        options="--listen --tls-out --slots --account-limit --ttft --gap --tokens --keepalive --loading --fault --fault-after --timeline --seed --help"
-        values=" --listen --slots --account-limit --ttft --gap --tokens --keepalive --loading --fault --fault-after --seed "
+        options="--listen --tls-out --slots --account-limit --ttft --gap --tokens --keepalive --loading --balance --fault --fault-after --timeline --seed --help"
+        values=" --listen --slots --account-limit --ttft --gap --tokens --keepalive --loading --balance --fault --fault-after --seed "
         files=" --tls-out --timeline "
         ;;
     load)

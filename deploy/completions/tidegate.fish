@@ -21,6 +21,7 @@ complete -c tidegate -n "__fish_seen_subcommand_from sim" -l gap -x -d 'time bet
 complete -c tidegate -n "__fish_seen_subcommand_from sim" -l tokens -x -d 'mean length of an answer (64)'
 complete -c tidegate -n "__fish_seen_subcommand_from sim" -l keepalive -x -d 'between keep-alives while queued (1s; 0: none)'
 complete -c tidegate -n "__fish_seen_subcommand_from sim" -l loading -x -d 'answers 503 for so long after the start, as an engine that loads its model (0)'
+complete -c tidegate -n "__fish_seen_subcommand_from sim" -l balance -x -d 'of the account, in yuan (110); 0: calls are answered 402'
 complete -c tidegate -n "__fish_seen_subcommand_from sim" -l fault -x -d 'probability of a fault; may be given several times'
 complete -c tidegate -n "__fish_seen_subcommand_from sim" -l fault-after -x -d 'tokens before cut, stall and their like show (0: drawn from 1 to 20)'
 complete -c tidegate -n "__fish_seen_subcommand_from sim" -l timeline -r -F -d 'a script of outages: rows like  at=30s for=10s fault=503 p=0.5'
