@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes the man pages and the shell completions from what the program says of itself.
+"""Writes man pages, the reference of the file and shell completions from what the program says of itself.
 
-    manual.py [--program FILE]            writes docs/man/* and deploy/completions/*
-    manual.py --check [--program FILE]    writes nothing; complains where a file differs
+    manual.py [--program FILE]            writes docs/man/*, docs/reference.md and deploy/completions/*
+    manual.py --check [--program FILE]    writes nothing; complains where a file differs, and where the form
+                                          of the file (src/config/schema.def) and the tables of its readers
+                                          (struct field in src/config/*.c) do not know the same keys
 
 The text of `tidegate COMMAND --help` is the source: commands and options, their values and what they do. What
-a man page says beyond that (examples, files, signals) stands in docs/man/parts/, in mdoc(7).
+a man page says beyond that (examples, files, signals) stands in docs/man/parts/, in mdoc(7). What
+`tidegate check --schema` prints is the source for what is said of the file.
 """
 import argparse
+import json
 import pathlib
 import re
 import subprocess
@@ -66,7 +70,7 @@ class Program:
         return next(h for n, _, h in self.commands if n == name)
 
 
-# -- man pages -----------------------------------------------------------------------------------------------
+# -- man pages ----------------------------------------------------------------------------------------------
 
 def words(text):
     """Running text in mdoc: a sentence to a line, nothing in it taken for a request."""
@@ -141,6 +145,106 @@ def main_page(program):
         body += [] if name == 'serve' else ['See', f'.Xr tidegate-{name} 1 .']
     body += ['.El']
     return page('tidegate', 8, program.title.partition(': ')[2], body + part('tidegate'))
+
+
+# -- the configuration file ---------------------------------------------------------------------------------
+
+class Form:
+    """The file as the schema has it: objects in the order in which they are written, and kinds of value."""
+    def __init__(self, program):
+        shown = subprocess.run([program, 'check', '--schema'], capture_output=True, text=True, check=True,
+                               timeout=60).stdout
+        shapes = json.loads(shown)['$defs']
+        self.objects = {name: s for name, s in shapes.items() if 'properties' in s}
+        self.kinds = {name: s for name, s in shapes.items() if 'properties' not in s}
+
+    @staticmethod
+    def keys(shape):
+        """(name, kind, default as it is written or '', required, what it is) of each key."""
+        for name, k in shape['properties'].items():
+            dflt = k.get('default', '')
+            yield (name, k['$ref'].rpartition('/')[2], dflt if isinstance(dflt, str) else json.dumps(dflt),
+                   name in shape['required'], k['description'])
+
+
+def plain(text):
+    return text.replace('|', '\\|')
+
+
+def reference(form):
+    """docs/reference.md."""
+    def kind_of(kind):
+        return f'[{kind}](#{kind})' if kind in form.objects else f'[{kind}](#kinds-of-value)'
+
+    lines = ['<!-- Generated from schema.def and options.def in src/config by tools/manual.py: change the '
+             'tables, then run `make docs`. -->', '', '# Reference of the configuration file', '',
+             'Every key that the file can have. The guide is [config.md](config.md), bounds of timeouts and',
+             'limits are in [options.md](options.md). `tidegate check --schema` prints the same as a JSON',
+             'Schema (2020-12), by which editors complete and check the file while it is written; see',
+             '[check.md](check.md).']
+    for name, shape in form.objects.items():
+        lines += ['', f'## {name}', '', shape['description'], '', '| key | kind | default | what it is |',
+                  '| --- | --- | --- | --- |']
+        for key, kind, dflt, required, what in form.keys(shape):
+            lines.append(f'| `{key}`{" (required)" if required else ""} | {kind_of(kind)} | '
+                         f'{f"`{dflt}`" if dflt else ""} | {plain(what)} |')
+    lines += ['', '## Kinds of value', '', '| kind | what can stand there |', '| --- | --- |']
+    lines += [f'| {name} | {plain(shape["description"])} |' for name, shape in form.kinds.items()]
+    return '\n'.join(lines) + '\n'
+
+
+def file_page(form):
+    """tidegate.yaml(5)."""
+    body = ['.Sh DESCRIPTION'] + part('yaml-intro')
+    for name, shape in form.objects.items():
+        title = 'Top level' if name == 'file' else name
+        body += [f'.Ss {title}'] + words(shape['description']) + ['.Bl -tag -width Ds']
+        for key, kind, dflt, required, what in form.keys(shape):
+            body += [f'.It Cm {key} : Ar {kind}'] + words(what)
+            body += ['Required.'] if required else words(f'Default: {dflt}.') if dflt else []
+        body += ['.El']
+    body += ['.Ss Kinds of value', '.Bl -tag -width Ds']
+    for name, shape in form.kinds.items():
+        body += [f'.It Ar {name}'] + words(shape['description'])
+    return page('tidegate.yaml', 5, 'the configuration file of tidegate', body + ['.El'] + part('yaml'))
+
+
+def reader_tables():
+    """{(file, table): {key: required}} of the tables of struct field, without what comes later."""
+    tables = {}
+    for path in sorted((ROOT / 'src/config').glob('*.c')):
+        for name, body in re.findall(r'^static const struct field (\w+)\[\] = \{(.*?)\};$', path.read_text(),
+                                     re.MULTILINE | re.DOTALL):
+            rows = re.findall(r'\{"(\w+)", (\w+),[^}]*?(true|false)\}', body)
+            tables[path.name, name] = {key: required == 'true' for key, read, required in rows
+                                       if read != 'NULL'}
+    return tables
+
+
+def form_rows():
+    """(file, table, object, {key: required}) of each OBJECT in schema.def, and the lines they stand in."""
+    text = (ROOT / 'src/config/schema.def').read_text()
+    for m in re.finditer(r'^OBJECT\((\w+), "([\w.]+)", (\w+),.*?(?=^OBJECT|\Z)', text,
+                         re.MULTILINE | re.DOTALL):
+        keys = re.findall(r'^KEY\("(\w+)", \w+, (true|false),', m[0], re.MULTILINE)
+        yield (m[2], m[3]), m[1], {k: r == 'true' for k, r in keys}, text[:m.start()].count('\n') + 1
+
+
+def differences():
+    """Where the form of the file and its readers do not agree, as file:line: message."""
+    tables, known = reader_tables(), {}
+    for where, name, keys, line in form_rows():
+        if where not in tables and where[0].endswith('.c') and where[1] != 'NONE':
+            yield f'src/config/schema.def:{line}: {name}: there is no table {where[1]} in {where[0]}'
+        known.setdefault(where, set()).update(keys)
+        read = tables.get(where, {})
+        for key in sorted(set(keys) - set(read) if read else ()):
+            yield f'src/config/schema.def:{line}: {name}: {where[0]} does not read "{key}"'
+        for key in sorted(k for k in keys if read.get(k) and not keys[k]):
+            yield f'src/config/schema.def:{line}: {name}: {where[0]} requires "{key}"'
+    for (file, table), read in tables.items():
+        for key in sorted(set(read) - known.get((file, table), set())):
+            yield f'src/config/{file}:1: {table}: "{key}" is missing in src/config/schema.def'
 
 
 # -- completions ---------------------------------------------------------------------------------------------
@@ -223,7 +327,9 @@ def fish_quoted(text):
 
 # -- all of it -----------------------------------------------------------------------------------------------
 
-def everything(program):
+def everything(program, form):
+    yield 'docs/reference.md', reference(form)
+    yield 'docs/man/tidegate.yaml.5', file_page(form)
     yield 'docs/man/tidegate.8', main_page(program)
     for name, _, _ in program.commands:
         if name != 'serve':
@@ -239,7 +345,10 @@ def main():
     ap.add_argument('--program', default=str(ROOT / 'build/tidegate'))
     args = ap.parse_args()
     bad = False
-    for name, text in everything(Program(args.program)):
+    for found in differences():
+        print(found)
+        bad = True
+    for name, text in everything(Program(args.program), Form(args.program)):
         path = ROOT / name
         if path.exists() and path.read_text() == text:
             continue

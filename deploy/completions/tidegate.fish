@@ -10,6 +10,8 @@ complete -c tidegate -n "__fish_seen_subcommand_from serve" -l help -d 'says wha
 complete -c tidegate -n "__fish_seen_subcommand_from serve" -F
 complete -c tidegate -n "__fish_seen_subcommand_from check" -l help -d 'says what the command does'
 complete -c tidegate -n "__fish_seen_subcommand_from check" -l print -d 'instead the effective configuration: a file that reads back to the same, with every default and without secrets'
+complete -c tidegate -n "__fish_seen_subcommand_from check" -l quiet -d 'prints nothing of a good file'
+complete -c tidegate -n "__fish_seen_subcommand_from check" -l schema -d 'prints the JSON Schema of a configuration file, for editors; reads no file'
 complete -c tidegate -n "__fish_seen_subcommand_from check" -F
 complete -c tidegate -n "__fish_seen_subcommand_from sim" -l help -d 'says what the command does'
 complete -c tidegate -n "__fish_seen_subcommand_from sim" -l listen -x -d 'where to listen (127.0.0.1:9101; port 0 takes a free one and prints it), up to 8 times; tls without files makes a certificate; WHAT holds for all that comes there and stands last: refuse, tls_hang, or items as behind a ~: 503,retry_after=30'

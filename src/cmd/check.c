@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tidegate check [--print] [FILE]: the configuration reader with its findings printed; nothing is bound or
+/* tidegate check [OPTION]... [FILE]: the configuration reader with its findings printed; nothing is bound or
  * called. The files of TLS are read too: whether a key belongs to its certificate shows only then. */
 #include "cmd/check.h"
 
@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "config/config.h"
+#include "config/schema.h"
 #include "gateway/certs.h"
 #include "gateway/trust.h"
 
@@ -23,8 +25,13 @@ static const char usage[] =
     "\n"
     "  --print    instead the effective configuration: a file that reads back to the same, with every\n"
     "             default and without secrets\n"
+    "  --quiet    prints nothing of a good file\n"
+    "  --schema   prints the JSON Schema of a configuration file, for editors; reads no file\n"
     "\n"
     "Exit codes: 0 the file is good, 1 it is not, 2 usage.\n";
+
+/* What of a good file is printed. */
+enum wish { WISH_RESOLVED, WISH_EFFECTIVE, WISH_NOTHING, WISH_SCHEMA };
 
 static void say_cert(void *ud, const struct config_file *at, const char *text)
 {
@@ -45,60 +52,90 @@ static int refuse(size_t errors_n, int warnings_n)
     return 1;
 }
 
-static int check(const char *path, char *(*text_of)(const struct config *c))
+/* Whether what the files of TLS hold can be used; says what cannot. */
+static bool files_are_good(const struct config *config, int warnings_n)
+{
+    size_t faults_n = check_certs(config);
+    const char *why;
+    int fault;
+
+    if (faults_n > 0)
+        return refuse(faults_n, warnings_n) == 0;
+    fault = trust_check(config, &why);
+    if (fault < 0)
+        return true;
+    fprintf(stderr, "%s: error: endpoint %s: %s\n", config->file, config->endpoints[fault].name, why);
+    return refuse(1, warnings_n) == 0;
+}
+
+/* Prints a heap text and frees it; false when it could not be written. */
+static bool print(char *text)
+{
+    bool written = fputs(text, stdout) >= 0 && fflush(stdout) == 0;
+
+    mem_free(text);
+    return written;
+}
+
+static int check(const char *path, enum wish wish)
 {
     struct config_report report;
     struct config *config;
     enum err err = config_load(path, &config_env_process, &config, &report);
-    const char *why;
-    size_t faults_n;
-    bool written;
-    char *text;
-    int fault;
+    bool fine;
 
     fputs(report.text, stderr);
     if (err)
         return refuse((size_t)report.errors_n, report.warnings_n);
-    faults_n = check_certs(config);
-    if (faults_n > 0) {
-        config_unref(&config);
-        return refuse(faults_n, report.warnings_n);
-    }
-    fault = trust_check(config, &why);
-    if (fault >= 0) {
-        fprintf(stderr, "%s: error: endpoint %s: %s\n1 error, %d warning%s\n", config->file,
-                config->endpoints[fault].name, why, report.warnings_n, report.warnings_n == 1 ? "" : "s");
-        config_unref(&config);
-        return 1;
-    }
-    text = text_of(config);
-    written = fputs(text, stdout) >= 0 && fflush(stdout) == 0;
-    mem_free(text);
+    fine = files_are_good(config, report.warnings_n);
+    if (fine && wish == WISH_EFFECTIVE)
+        fine = print(config_print(config));
+    else if (fine && wish == WISH_RESOLVED)
+        fine = print(config_describe(config));
     config_unref(&config);
-    return written ? 0 : 1;
+    return fine ? 0 : 1;
+}
+
+/* False when the argument is no option that is known. */
+static bool read_option(const char *arg, enum wish *wish)
+{
+    static const struct {
+        const char *name;
+        enum wish wish;
+    } options[] = {{"--print", WISH_EFFECTIVE}, {"--quiet", WISH_NOTHING}, {"--schema", WISH_SCHEMA}};
+
+    for (size_t i = 0; i < COUNT_OF(options); i++) {
+        if (strcmp(arg, options[i].name) == 0) {
+            *wish = options[i].wish;
+            return true;
+        }
+    }
+    return false;
 }
 
 int check_main(int argc, char **argv)
 {
-    char *(*text_of)(const struct config *c) = config_describe;
+    enum wish wish = WISH_RESOLVED;
     const char *path = NULL;
     bool options = true;
 
     for (int i = 1; i < argc; i++) {
-        if (options && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)) {
+        bool is_option = options && argv[i][0] == '-' && argv[i][1];
+
+        if (is_option && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)) {
             fputs(usage, stdout);
             return 0;
         }
-        if (options && strcmp(argv[i], "--") == 0) {
+        if (is_option && strcmp(argv[i], "--") == 0) {
             options = false;
-        } else if (options && strcmp(argv[i], "--print") == 0) {
-            text_of = config_print;
-        } else if (path || (options && argv[i][0] == '-' && argv[i][1])) {
+        } else if (is_option ? !read_option(argv[i], &wish) : path != NULL) {
             fprintf(stderr, "tidegate check: %s is not understood\n%s", argv[i], usage);
             return 2;
-        } else {
+        } else if (!is_option) {
             path = argv[i];
         }
     }
-    return check(path ? path : DEFAULT_FILE, text_of);
+    if (wish == WISH_SCHEMA)
+        return print(config_schema()) ? 0 : 1;
+    return check(path ? path : DEFAULT_FILE, wish);
 }

@@ -15,7 +15,7 @@ from kit import ROOT
 from kit.process import PROGRAM, environment, run
 
 COMMANDS = ['serve', 'check', 'sim', 'load']
-HEADS = ['NAME', 'SYNOPSIS', 'DESCRIPTION', 'SEE ALSO']
+HEADS = ['NAME', 'DESCRIPTION', 'SEE ALSO']
 
 
 def make(*args):
@@ -76,7 +76,7 @@ def test_uninstall_takes_what_was_installed_and_nothing_else(tmp_path):
     assert not (tmp_path / 'usr/local/share/doc/tidegate').exists()
 
 
-# -- manual --------------------------------------------------------------------------------------------------
+# -- manual -------------------------------------------------------------------------------------------------
 
 def pages():
     return sorted((ROOT / 'docs/man').glob('*.[158]'))
@@ -90,14 +90,33 @@ def test_pages_and_completions_say_what_the_program_says():
 
 def test_a_page_that_differs_is_complained_about(tmp_path):
     """The tool looks at the tree that it stands in: here a copy with one word changed."""
-    for name in ('tools', 'docs/man', 'deploy'):
+    for name in ('tools', 'docs/man', 'deploy', 'src/config'):
         shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / 'docs/reference.md', tmp_path / 'docs')
     page = tmp_path / 'docs/man/tidegate-load.1'
     page.write_text(page.read_text().replace('--rate', '--pace').replace('Fl -rate', 'Fl -pace'))
     done = subprocess.run([sys.executable, tmp_path / 'tools/manual.py', '--check', '--program', PROGRAM],
                           capture_output=True, text=True, env=environment(), timeout=120)
     assert done.returncode == 1
     assert done.stdout == 'docs/man/tidegate-load.1:1: differs from what the program says (run `make docs`)\n'
+
+
+def test_a_key_that_only_the_reader_or_only_the_schema_knows_is_complained_about(tmp_path):
+    for name in ('tools', 'docs', 'deploy', 'src/config'):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name, old, new in (('keys.c', '"priority", ', '"urgency", '), ('accounts.c', '"slots"', '"places"')):
+        file = tmp_path / 'src/config' / name
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+    done = subprocess.run([sys.executable, tmp_path / 'tools/manual.py', '--check', '--program', PROGRAM],
+                          capture_output=True, text=True, env=environment(), timeout=120)
+    told = re.sub(r':\d+:', ':', done.stdout).splitlines()
+    assert done.returncode == 1
+    assert sorted(told) == ['src/config/accounts.c: fields: "places" is missing in src/config/schema.def',
+                            'src/config/keys.c: fields: "urgency" is missing in src/config/schema.def',
+                            'src/config/schema.def: account: accounts.c does not read "slots"',
+                            'src/config/schema.def: key: keys.c does not read "priority"']
 
 
 @pytest.mark.parametrize('page', pages(), ids=lambda p: p.name)
