@@ -6,7 +6,9 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "gateway/certs.h"
 #include "gateway/edition.h"
+#include "gateway/trust.h"
 
 struct reload {
     struct app *app;
@@ -106,6 +108,54 @@ void reload_free(struct reload **rp)
 
 /* -- reloading ------------------------------------------------------------------------------------------- */
 
+/* What was found when an edition could not be built, as the configuration's own reader would have said it. */
+struct findings {
+    const struct config *cfg;
+    struct config_report *report;
+    size_t n;
+};
+
+static void add_finding(struct findings *f, const char *place, const char *text)
+{
+    char *end = f->report->text + f->n;
+    size_t room = sizeof f->report->text - f->n;
+    int n = snprintf(end, room, "%s%s: error: %s\n", f->cfg->file, place, text);
+
+    if (n > 0 && (size_t)n < room) {
+        f->n += (size_t)n;
+        f->report->errors_n++;
+    } else {
+        *end = '\0'; /* whole lines only */
+    }
+}
+
+static void on_cert_fault(void *ud, const struct config_file *at, const char *text)
+{
+    char place[32], all[512];
+
+    snprintf(place, sizeof place, ":%d:%d", at->line, at->col);
+    snprintf(all, sizeof all, "%s: %s", at->path, text);
+    add_finding(ud, place, all);
+}
+
+/* The files of TLS are all that can fail after a file has been read; whose they are is found by trying again.
+ */
+static void find_faults(const struct config *cfg, const char *why, struct config_report *report)
+{
+    struct findings f = {.cfg = cfg, .report = report};
+    char text[512];
+    int endpoint;
+
+    certs_check(cfg, clock_wall_us() / CLOCK_SECOND_US, on_cert_fault, &f);
+    endpoint = trust_check(cfg, &why);
+    if (endpoint >= 0) {
+        snprintf(text, sizeof text, "endpoint %s: %s", cfg->endpoints[endpoint].name, why);
+        add_finding(&f, "", text);
+    } else if (f.n == 0) {
+        add_finding(&f, "", why);
+    }
+}
+
 static void put_in_force(struct reload *r, struct config *cfg, struct reload_result *out)
 {
     const char *why = "";
@@ -113,8 +163,7 @@ static void put_in_force(struct reload *r, struct config *cfg, struct reload_res
 
     if (e == NULL) {
         out->err = ERR_CONFIG_REFUSED;
-        snprintf(out->report.text, sizeof out->report.text, "%s: error: %s\n", cfg->file, why);
-        out->report.errors_n = 1;
+        find_faults(cfg, why, &out->report);
         return;
     }
     compare(r, cfg, out);

@@ -3,6 +3,7 @@
 nothing that is refused changes anything."""
 import json
 import os
+import re
 import signal
 import threading
 
@@ -88,6 +89,24 @@ def test_a_file_that_is_refused_changes_nothing_and_its_mistakes_are_named(gatew
     gw.wait_for('cannot be read: No such file')
     gw.wait_for('The configuration in force stays')
     assert gw.chat().status == 200
+
+
+def test_a_file_that_cannot_be_built_changes_nothing_either(gateway, simulator, tmp_path):
+    """What shows only when TLS settings are made: files that hold no certificate, or another one's key."""
+    gw = gateway(simulator())
+    file, none = File(gw), tmp_path / 'none.pem'
+    none.write_text('no PEM')
+    up = config.endpoint('bad', 'https://localhost/v1', ca_file=str(none))
+    file.write(endpoints=[up], models=[{'name': '*', 'tiers': [[{'endpoint': 'bad'}]]}])
+    said = reload(gw).json()
+    assert said['error']['code'] == 'config_refused'
+    assert said['findings'] == [f'{gw.file}: error: endpoint bad: the CA file cannot be read or holds no '
+                                'certificate']
+    pair = {'cert': str(none), 'key': str(none)}
+    file.write(listen={'address': '127.0.0.1:0', 'tls': pair})
+    said = reload(gw).json()
+    assert len(said['findings']) == 1 and re.match(rf'{gw.file}:\d+:\d+: error: {none}: ', said['findings'][0])
+    assert gw.chat().status == 200 and reloads(gw) == (0, 2)
 
 
 def test_a_hangup_reloads(gateway, simulator):
