@@ -104,8 +104,8 @@ def test_a_file_that_cannot_be_built_changes_nothing_either(gateway, simulator, 
                                 'certificate']
     pair = {'cert': str(none), 'key': str(none)}
     file.write(listen={'address': '127.0.0.1:0', 'tls': pair})
-    said = reload(gw).json()
-    assert len(said['findings']) == 1 and re.match(rf'{gw.file}:\d+:\d+: error: {none}: ', said['findings'][0])
+    finding, = reload(gw).json()['findings']
+    assert re.match(rf'{gw.file}:\d+:\d+: error: {none}: ', finding)
     assert gw.chat().status == 200 and reloads(gw) == (0, 2)
 
 
