@@ -15,6 +15,8 @@
 #include "gateway/app.h"
 #include "gateway/front.h"
 #include "gateway/identify.h"
+#include "gateway/reading.h"
+#include "gateway/record.h"
 #include "gateway/response.h"
 #include "gateway/understand.h"
 #include "policy/clocks.h"
@@ -35,42 +37,6 @@ static int64_t now_us(const struct exchange *ex)
 
 /* -- the end -------------------------------------------------------------------------------------------- */
 
-static enum result result_of(const struct exchange *ex)
-{
-    int status = ex->err == ERR_OK ? 200 : err_row(ex->err)->status;
-
-    if (ex->err == ERR_CLIENT_GONE)
-        return RESULT_CANCELLED;
-    if (ex->err == ERR_OK)
-        return ex->route->answer == NULL ? RESULT_FULL : RESULT_LOCAL;
-    /* Refusals and its own limits are the client's to mend; a full line, a limit of the provider or a drain
-     * is ours. */
-    return status < 429 || status == 431 || ex->err == ERR_LIMITED ? RESULT_REFUSED : RESULT_FAILED;
-}
-
-static void record(struct exchange *ex)
-{
-    struct metrics *m = ex->desk->metrics;
-    int64_t took_us = now_us(ex) - ex->started_us;
-
-    metrics_add(m, METRIC_EXCHANGES, 0, -1);
-    metrics_add(m, METRIC_REQUESTS, stats_route_result(ex->route->id, ex->result), 1);
-    if (ex->status != 0)
-        metrics_add(m, METRIC_RESPONSES, stats_code(ex->status), 1);
-    if (ex->err != ERR_OK)
-        metrics_add(m, METRIC_ERRORS, (size_t)ex->err, 1);
-    if (ex->match.model >= 0) {
-        size_t model = (size_t)ex->match.model;
-
-        metrics_observe(m, METRIC_DURATION, model, took_us);
-        metrics_observe(m, METRIC_LINE_WAIT, model, ex->facts.wait_us);
-        if (ex->facts.first_us > 0)
-            metrics_observe(m, METRIC_TTFT, model, ex->facts.first_us - ex->started_us);
-        metrics_add(m, METRIC_TOKENS_IN, model, ex->facts.usage.prompt_tokens);
-        metrics_add(m, METRIC_TOKENS_OUT, model, ex->facts.usage.completion_tokens);
-    }
-}
-
 /* Behind the flush, so that no client waits for its access line; what is deferred runs in order, therefore
  * before the connection frees the request's memory. */
 static void on_logging(struct afterwards *a)
@@ -87,11 +53,11 @@ static void settle(struct exchange *ex, enum err e)
     ASSERT(ex->state != EX_SETTLED && ex->subscriber.flight == NULL);
     ex->state = EX_SETTLED;
     ex->err = e;
-    ex->result = result_of(ex);
     quota_settle(ex);
     timer_stop(&ex->w->loop->wheel, &ex->timer);
     buf_fini(&ex->body);
-    record(ex);
+    reading_forget(&ex->reading);
+    record_exchange(ex);
     loop_defer(ex->w->loop, &ex->logging, on_logging);
     list_remove(&ex->node);
     ex->w->exchanges_n--;
@@ -236,6 +202,8 @@ static void on_timer(struct timer *t)
 
     if (ex->state == EX_READ)
         exchange_fail(ex, ERR_CLIENT_TIMEOUT);
+    else if (ex->state == EX_UNDERSTAND)
+        exchange_fail(ex, ERR_DEADLINE_EXCEEDED);
     else
         keep_alive(ex);
 }
@@ -288,6 +256,8 @@ static enum step enter_read(struct exchange *ex)
     struct slice coding = http_header(ex->rq->headers, ex->rq->headers_n, "content-encoding");
     uint64_t max = (uint64_t)config(ex)->opt.body_max;
 
+    if (ex->rq->content_length > 0 && (uint64_t)ex->rq->content_length < max) /* it will not hold more */
+        max = (uint64_t)ex->rq->content_length;
     buf_init(&ex->body, (size_t)max, &ex->w->app->budget);
     if (coding.n > 0 && !slice_ieq(coding, SLICE("identity")))
         exchange_fail(ex, ERR_MEDIA_TYPE);
@@ -298,12 +268,9 @@ static enum step enter_read(struct exchange *ex)
     return STEP_WAIT;
 }
 
-static enum step enter_understand(struct exchange *ex)
+/* The body has been read, or cannot be: e. */
+static enum step understand_or_fail(struct exchange *ex, enum err e, struct request_fault fault)
 {
-    struct request_fault fault;
-    enum err e = request_parse(routes_surface(ex->route), buf_slice(&ex->body), ex->w->json, ex->arena,
-                               &ex->request, &fault);
-
     if (e == ERR_OK)
         e = understand(ex, &fault);
     if (e != ERR_OK) {
@@ -312,6 +279,28 @@ static enum step enter_understand(struct exchange *ex)
     }
     ex->state = EX_JOIN;
     return STEP_MORE;
+}
+
+static enum step enter_understand(struct exchange *ex)
+{
+    const struct surface *surface = routes_surface(ex->route);
+    struct request_fault fault;
+    enum err e;
+
+    if (ex->body.n >= REQUEST_LARGE_BYTES) { /* the timer still runs to the deadline */
+        reading_start(ex, surface);
+        return STEP_WAIT;
+    }
+    timer_stop(&ex->w->loop->wheel, &ex->timer);
+    e = request_parse(surface, buf_slice(&ex->body), ex->w->json, ex->arena, &ex->request, &fault);
+    return understand_or_fail(ex, e, fault);
+}
+
+void exchange_was_read(struct exchange *ex, enum err e, const struct request_fault *fault)
+{
+    timer_stop(&ex->w->loop->wheel, &ex->timer);
+    if (understand_or_fail(ex, e, *fault) == STEP_MORE)
+        run(ex);
 }
 
 static enum step enter_join(struct exchange *ex)
@@ -418,7 +407,6 @@ static void on_complete(void *user)
 {
     struct exchange *ex = user;
 
-    timer_stop(&ex->w->loop->wheel, &ex->timer);
     ex->state = EX_UNDERSTAND;
     run(ex);
 }

@@ -40,6 +40,7 @@ struct exchange {
     struct slice request_id;
     const struct config_key *key; /* who calls, or NULL: nobody needs to say */
     struct buf body;
+    struct reading *reading; /* of a large body, under way; or NULL */
     struct request request;
     struct config_match match; /* match.model -1: not known yet */
     uint64_t silent;           /* targets of the model that do not speak the route's surface */
@@ -69,6 +70,8 @@ void exchange_refuse(struct worker *w, struct conn *c, enum err why);
 void exchange_respond(struct exchange *ex, int status, struct slice content_type, struct slice body);
 /* Ends with a row of errors.def: a status and an error object before the head went out, in-band after it. */
 void exchange_fail(struct exchange *ex, enum err e);
+/* From gateway/reading: the large body has been read into ex->request, or cannot be. */
+void exchange_was_read(struct exchange *ex, enum err e, const struct request_fault *fault);
 /* Leaves the flight, if it is on one, and fails: for everything that ends exchanges from outside. */
 void exchange_give_up(struct exchange *ex, enum err e);
 /* The same with the endpoint's or our own more exact words. */

@@ -424,9 +424,7 @@ void flight_open(struct worker *w, const struct flight_ask *ask, struct subscrib
     answer_log_subscribe(&f->log, s, f, cb);
     f->body = *ask->body;
     buf_init(ask->body, f->body.max, f->body.budget);
-    f->request = *ask->request;
-    f->request.body = buf_slice(&f->body);
-    f->request.model = arena_dup(&f->arena, ask->request->model);
+    request_move(&f->request, ask->request, buf_slice(&f->body), &f->arena);
     f->authorization = arena_dup(&f->arena, ask->authorization);
     f->request_id = arena_dup(&f->arena, ask->request_id);
     f->hops = ask->hops;

@@ -157,7 +157,10 @@ static int64_t estimate_tokens(struct exchange *ex, struct quota *q, struct limi
     int64_t most = limits_tokens_max(limits(ex), who), tokens;
     struct estimate e;
 
-    estimate_request(buf_slice(&ex->body), &e);
+    if (ex->request.estimate != NULL)
+        e = *ex->request.estimate;
+    else
+        estimate_request(buf_slice(&ex->body), &e);
     for (size_t i = 0; alias != NULL && i < alias->sets_n; i++)
         estimate_set(&e, alias->sets[i].name, alias->sets[i].json);
     q->estimated = e.prompt;

@@ -120,7 +120,7 @@ void worker_free(struct worker **wp)
     if (w == NULL)
         return;
     app = w->app;
-    ASSERT(w->conns_n == 0 && w->exchanges_n == 0 && w->flights_n == 0);
+    ASSERT(worker_is_idle(w));
     front_close(w);
     timer_stop(&w->loop->wheel, &w->drain_timer);
     access_log_free(&w->access);
@@ -156,7 +156,7 @@ void worker_cut(struct worker *w)
 
 bool worker_is_idle(const struct worker *w)
 {
-    return w->conns_n == 0 && w->exchanges_n == 0 && w->flights_n == 0;
+    return w->conns_n == 0 && w->exchanges_n == 0 && w->flights_n == 0 && w->readings_n == 0;
 }
 
 void worker_note_idle(struct worker *w)

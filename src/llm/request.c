@@ -1,182 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads and rewrites requests.
+/* Rewrites requests for endpoints.
  *
- * Reading uses a parsed document, which is dropped at once; rewriting walks the client's own text again
- * (splice.h), since a retry at another endpoint needs another rewriting long after the document is gone. */
+ * It walks the client's own text (splice.h), since a retry at another endpoint needs another rewriting long
+ * after the document is gone that the request was read from (request_read.c). */
 #include "llm/request.h"
 
 #include "base/assert.h"
 #include "base/buf.h"
+#include "llm/request_fields.h"
 #include "llm/splice.h"
-
-#define MODEL_MAX_BYTES 256
-#define N_MAX 1024 /* n is only a hint for estimates here; the provider has the say over what it takes */
-
-/* The members that the gateway itself acts on. */
-enum control { MODEL, STREAM, STREAM_OPTIONS, CONTROL_N };
-
-static const char *const control_names[CONTROL_N] = {"model", "stream", "stream_options"};
-
-struct fields { /* the last member of each name */
-    struct slice input_name;
-    struct json_value control[CONTROL_N], input, tools, functions, n;
-    bool doubled;
-};
-
-static bool on_field(void *ud, struct slice key, struct json_value v)
-{
-    struct fields *f = ud;
-
-    for (size_t i = 0; i < CONTROL_N; i++) {
-        if (!slice_eq(key, slice_of(control_names[i])))
-            continue;
-        f->doubled = f->doubled || !json_is_absent(f->control[i]);
-        f->control[i] = v;
-        return true;
-    }
-    if (slice_eq(key, f->input_name))
-        f->input = v;
-    else if (slice_eq(key, SLICE("tools")))
-        f->tools = v;
-    else if (slice_eq(key, SLICE("functions")))
-        f->functions = v;
-    else if (slice_eq(key, SLICE("n")))
-        f->n = v;
-    return true;
-}
-
-static enum err complain(struct request_fault *to, enum err e, const char *param, const char *why)
-{
-    *to = (struct request_fault){why, param};
-    return e;
-}
-
-static bool is_given(struct json_value v)
-{
-    return !json_is_absent(v) && !json_is_null(v);
-}
-
-/* A model's name ends up in headers, metrics and log lines. */
-static bool has_control(struct slice s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-
-        if (c < 0x20 || c == 0x7f)
-            return true;
-    }
-    return false;
-}
-
-static enum err check_model(struct json_value v, struct request_fault *to)
-{
-    struct slice name = json_string(v);
-
-    if (!is_given(v) || (json_is_string(v) && name.n == 0))
-        return complain(to, ERR_MODEL_MISSING, "model", "The request names no model.");
-    if (!json_is_string(v))
-        return complain(to, ERR_BAD_FIELD, "model", "\"model\" must be a string.");
-    if (name.n > MODEL_MAX_BYTES)
-        return complain(to, ERR_BAD_FIELD, "model", "\"model\" must not be longer than 256 bytes.");
-    if (has_control(name))
-        return complain(to, ERR_BAD_FIELD, "model", "\"model\" must not hold control characters.");
-    return ERR_OK;
-}
-
-static enum err check_input(const struct surface *f, struct json_value v, struct arena *arena,
-                            struct request_fault *to)
-{
-    const char *form =
-        f->input_may_be_text ? "a text or an array, and not empty" : "an array of at least one message";
-
-    if (f->input_is_optional && !is_given(v))
-        return ERR_OK;
-    if ((json_is_array(v) && json_count(v) > 0) || (f->input_may_be_text && json_string(v).n > 0))
-        return ERR_OK;
-    if (f->input_is_optional && json_is_string(v)) /* an empty prompt is one to a model */
-        return ERR_OK;
-    return complain(to, ERR_BAD_FIELD, f->input, arena_printf(arena, "\"%s\" must be %s.", f->input, form).p);
-}
-
-static enum err check_stream(const struct fields *f, struct request_fault *to)
-{
-    struct json_value options = f->control[STREAM_OPTIONS];
-    struct json_value usage = json_get(options, "include_usage");
-
-    if (is_given(f->control[STREAM]) && !json_is_bool(f->control[STREAM]))
-        return complain(to, ERR_BAD_FIELD, "stream", "\"stream\" must be true, false or null.");
-    if (is_given(options) && !json_is_object(options))
-        return complain(to, ERR_BAD_FIELD, "stream_options", "\"stream_options\" must be an object or null.");
-    if (is_given(usage) && !json_is_bool(usage))
-        return complain(to, ERR_BAD_FIELD, "stream_options.include_usage",
-                        "\"stream_options.include_usage\" must be true or false.");
-    return ERR_OK;
-}
-
-static int choices_asked(struct json_value n)
-{
-    int64_t asked = json_int(n, 1);
-
-    return asked < 1 ? 1 : asked > N_MAX ? N_MAX : (int)asked;
-}
-
-static bool on_message(void *ud, struct json_value message)
-{
-    bool *developer = ud;
-
-    *developer = slice_eq(json_string(json_get(message, "role")), SLICE("developer"));
-    return !*developer;
-}
-
-static enum err read_root(struct json_value root, struct arena *arena, struct request *out,
-                          struct request_fault *to)
-{
-    const struct surface *surface = out->surface;
-    struct fields f = {.input_name = slice_of(surface->input)};
-    enum err e;
-
-    if (!json_is_object(root))
-        return complain(to, ERR_BAD_JSON, NULL, "The request body is not a JSON object.");
-    json_each(root, on_field, &f);
-    e = check_model(f.control[MODEL], to);
-    if (e == ERR_OK)
-        e = check_input(surface, f.input, arena, to);
-    if (e == ERR_OK && surface->streams)
-        e = check_stream(&f, to);
-    if (e != ERR_OK)
-        return e;
-    out->model = arena_dup(arena, json_string(f.control[MODEL]));
-    out->stream = surface->streams && json_true(f.control[STREAM]);
-    out->include_usage =
-        !surface->asks_usage || json_true(json_get(f.control[STREAM_OPTIONS], "include_usage"));
-    out->has_tools = json_count(f.tools) > 0 || json_count(f.functions) > 0;
-    if (surface->id == SURFACE_CHAT)
-        json_each_element(f.input, on_message, &out->has_developer);
-    out->doubled = f.doubled;
-    out->n = choices_asked(f.n);
-    return ERR_OK;
-}
-
-enum err request_parse(const struct surface *surface, struct slice body, struct json_pool *pool,
-                       struct arena *arena, struct request *out, struct request_fault *fault)
-{
-    const char *syntax = "it does not parse";
-    struct json_doc *doc;
-    enum err e;
-
-    *out = (struct request){.surface = surface, .body = body, .n = 1};
-    *fault = (struct request_fault){NULL, NULL};
-    if (body.n == 0)
-        return complain(fault, ERR_BAD_JSON, NULL, "The request body is empty.");
-    if (json_parse(body, pool, &doc, &syntax) != ERR_OK)
-        return complain(fault, ERR_BAD_JSON, NULL,
-                        arena_printf(arena, "The request body is not valid JSON: %s.", syntax).p);
-    e = read_root(json_root(doc), arena, out, fault);
-    json_free(&doc);
-    return e;
-}
-
-/* -- rewriting ------------------------------------------------------------------------------------------- */
 
 struct rewriting {
     const struct request *request;
@@ -213,23 +45,14 @@ static struct slice json_of_string(struct slice s, struct arena *arena)
     return json;
 }
 
-static enum control control_of(const struct member *m)
-{
-    for (size_t i = 0; i < CONTROL_N; i++) {
-        if (member_is(m, slice_of(control_names[i])))
-            return (enum control)i;
-    }
-    return CONTROL_N;
-}
-
 static void find_last(struct rewriting *w)
 {
     struct members walk;
     struct member m;
 
-    members_init(&walk, w->request->body);
+    members_init_indexed(&walk, w->request->body, w->request->index);
     while (members_next(&walk, &m)) {
-        enum control c = control_of(&m);
+        enum request_control c = request_control_of(&m);
 
         if (c < CONTROL_N)
             w->last[c] = m.start;
@@ -260,17 +83,17 @@ static struct slice options_asking(struct slice options, struct arena *arena)
     return splice_end(&s);
 }
 
-static void edit_control(struct rewriting *w, enum control c, const struct member *m)
+static void edit_control(struct rewriting *w, enum request_control c, const struct member *m)
 {
     if (w->request->doubled && m->start != w->last[c]) {
         splice_drop(&w->splice, m);
         return;
     }
-    if (c == STREAM_OPTIONS)
+    if (c == CONTROL_STREAM_OPTIONS)
         w->options_done = true;
-    if (c == MODEL && !slice_eq(m->value, w->model))
+    if (c == CONTROL_MODEL && !slice_eq(m->value, w->model))
         splice_value(&w->splice, m, w->model);
-    else if (c == STREAM_OPTIONS && w->asks)
+    else if (c == CONTROL_STREAM_OPTIONS && w->asks)
         splice_value(&w->splice, m, options_asking(m->value, w->arena));
     else
         splice_keep(&w->splice, m);
@@ -315,7 +138,7 @@ static void edit_other(struct rewriting *w, const struct member *m)
         rename_developer(w, m);
         return;
     }
-    if (member_resembles(m, slice_of(control_names[MODEL]))) {
+    if (member_resembles(m, SLICE("model"))) {
         splice_drop(&w->splice, m);
         return;
     }
@@ -355,10 +178,11 @@ size_t request_rewrite(const struct request *c, const struct request_edit *edit,
     if (c->doubled)
         find_last(&w);
     splice_init(&w.splice, c->body, arena, bound_of(&w));
+    w.splice.walk.rest = c->index;
     w.splice.pieces = pieces;
     w.splice.max = max;
     while (splice_next(&w.splice, &m)) {
-        enum control which = control_of(&m);
+        enum request_control which = request_control_of(&m);
 
         if (which < CONTROL_N)
             edit_control(&w, which, &m);
@@ -374,4 +198,23 @@ size_t request_rewrite(const struct request *c, const struct request_edit *edit,
     splice_end(&w.splice);
     *total = w.splice.total;
     return w.splice.n;
+}
+
+void request_move(struct request *to, const struct request *from, struct slice body, struct arena *arena)
+{
+    ASSERT(body.p == from->body.p && body.n == from->body.n);
+    *to = *from;
+    to->model = arena_dup(arena, from->model);
+    if (from->index.n > 0) {
+        struct member *members = arena_alloc(arena, from->index.n * sizeof *members);
+
+        memcpy(members, from->index.members, from->index.n * sizeof *members);
+        to->index.members = members;
+    }
+    if (from->estimate != NULL) {
+        struct estimate *estimate = ARENA_NEW(arena, struct estimate);
+
+        *estimate = *from->estimate;
+        to->estimate = estimate;
+    }
 }

@@ -10,6 +10,8 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "llm/dialect.h"
+#include "llm/estimate.h"
+#include "llm/members.h"
 #include "llm/surface.h"
 
 struct request {
@@ -22,6 +24,9 @@ struct request {
     bool has_developer; /* a message has the role "developer" */
     bool doubled;       /* model, stream or stream_options stands in it more than once */
     int n;              /* choices asked for; 1 when absent */
+    /* of a large body only (request_parse_large): */
+    struct members_index index;      /* of `body`, in the arena */
+    const struct estimate *estimate; /* in the arena */
 };
 
 /* What is wrong with a request. */
@@ -35,6 +40,20 @@ struct request_fault {
  * object or null, and the question what the surface's row says. */
 enum err request_parse(const struct surface *surface, struct slice body, struct json_pool *pool,
                        struct arena *arena, struct request *out, struct request_fault *fault);
+
+/* A body of that many bytes and more takes milliseconds to read: not on a loop, and not with a document. */
+#define REQUEST_LARGE_BYTES ((size_t)1 << 20)
+#define REQUEST_MEMBERS_MAX 4096 /* top-level members of a large body */
+
+/* The same for a large body, with the same verdicts but these: a body of more than REQUEST_MEMBERS_MAX
+ * members, or with a member of more than 64 KiB where a name, a number or options belong, is refused. Needs
+ * next to no memory besides the body, and fills in `index` and `estimate`. Thread: any that owns body and
+ * arena. */
+enum err request_parse_large(const struct surface *surface, struct slice body, struct arena *arena,
+                             struct request *out, struct request_fault *fault);
+
+/* Copies a request whose body stays where it is (`body` shows the same bytes) into another arena. */
+void request_move(struct request *to, const struct request *from, struct slice body, struct arena *arena);
 
 /* A member to write: replaces every top-level member of that name, or is added. */
 struct request_set {

@@ -3,6 +3,7 @@
 #include "llm/request.h"
 
 #include "base/assert.h"
+#include "base/buf.h"
 #include "tap.h"
 
 #define MESSAGES "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
@@ -12,6 +13,36 @@ struct result {
     enum err err;
     char why[300], param[64], model[300];
 };
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* A large body is read in another way and to the same effect; only what is no JSON is told in other words. */
+static void check_large(enum surface_id surface, struct slice body, enum err err, const struct request *want,
+                        const struct request_fault *fault)
+{
+    struct request got;
+    struct request_fault f;
+    struct arena arena;
+
+    arena_init(&arena, NULL, 0, 4096);
+    if (CHECK_INT(request_parse_large(surface_get(surface), body, &arena, &got, &f), err)) {
+        CHECK(same_text(f.param, fault->param));
+        CHECK((f.why == NULL) == (fault->why == NULL));
+        CHECK(err == ERR_BAD_JSON || same_text(f.why, fault->why));
+    } else {
+        tap_print_bytes("body", body.p, body.n);
+    }
+    if (err == ERR_OK) {
+        CHECK(slice_eq(got.model, want->model) && got.n == want->n && got.stream == want->stream);
+        CHECK(got.include_usage == want->include_usage && got.has_tools == want->has_tools);
+        CHECK(got.has_developer == want->has_developer && got.doubled == want->doubled);
+        CHECK(got.index.n > 0 && got.estimate != NULL);
+    }
+    arena_fini(&arena);
+}
 
 static void parse_as(enum surface_id surface, struct slice body, struct result *r)
 {
@@ -23,6 +54,7 @@ static void parse_as(enum surface_id surface, struct slice body, struct result *
     arena_init(&arena, NULL, 0, 4096);
     r->err =
         request_parse(surface_get(surface), (struct slice){copy, body.n}, pool, &arena, &r->request, &fault);
+    check_large(surface, (struct slice){copy, body.n}, r->err, &r->request, &fault);
     snprintf(r->why, sizeof r->why, "%s", fault.why ? fault.why : "");
     snprintf(r->param, sizeof r->param, "%s", fault.param ? fault.param : "");
     snprintf(r->model, sizeof r->model, "%.*s", SLICE_ARG(r->request.model));
@@ -251,4 +283,47 @@ TEST(a_deep_body_is_refused)
         parse(slice_of(body), &r);
         CHECK_INT(r.err, depth < 64 ? ERR_OK : ERR_BAD_JSON);
     }
+}
+
+TEST(a_large_body_has_bounded_members)
+{
+    struct request request;
+    struct request_fault fault;
+    struct arena arena;
+    struct buf b;
+
+    arena_init(&arena, NULL, 0, 4096);
+    buf_init(&b, 1 << 20, NULL);
+    for (int n = REQUEST_MEMBERS_MAX - 1; n <= REQUEST_MEMBERS_MAX + 1; n++) {
+        b.n = 0;
+        CHECK_INT(buf_printf(&b, "{\"model\":\"m\",%s", MESSAGES), ERR_OK);
+        for (int i = 2; i < n; i++)
+            CHECK_INT(buf_printf(&b, ",\"m%d\":%d", i, i), ERR_OK);
+        CHECK_INT(buf_add(&b, SLICE("}")), ERR_OK);
+        CHECK_INT(request_parse_large(surface_get(SURFACE_CHAT), buf_slice(&b), &arena, &request, &fault),
+                  n <= REQUEST_MEMBERS_MAX ? ERR_OK : ERR_BAD_FIELD);
+    }
+    buf_fini(&b);
+    arena_fini(&arena);
+}
+
+TEST(what_should_be_small_in_a_large_body_is)
+{
+    static const char *const names[] = {"model", "stream", "stream_options", "n"};
+    struct request request;
+    struct request_fault fault;
+    struct arena arena;
+    struct buf b;
+
+    arena_init(&arena, NULL, 0, 4096);
+    buf_init(&b, 1 << 20, NULL);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        b.n = 0;
+        CHECK_INT(buf_printf(&b, "{\"%s\":\"%070000d\",%s}", names[i], 0, MESSAGES), ERR_OK);
+        CHECK_INT(request_parse_large(surface_get(SURFACE_CHAT), buf_slice(&b), &arena, &request, &fault),
+                  ERR_BAD_FIELD);
+        CHECK_STR(fault.param, names[i]);
+    }
+    buf_fini(&b);
+    arena_fini(&arena);
 }

@@ -26,6 +26,26 @@ static struct slice join(const struct slice *pieces, size_t n, struct arena *are
     return (struct slice){p, total};
 }
 
+/* The same, read as a large body is and moved to another arena: rewritten along its index. */
+static void check_large(struct slice body, const struct request_edit *edit, size_t max, struct slice want)
+{
+    struct slice pieces[REQUEST_PIECES_MAX], got;
+    struct request read, request;
+    struct request_fault fault;
+    struct arena first, arena;
+    size_t n, total;
+
+    arena_init(&first, NULL, 0, 4096);
+    arena_init(&arena, NULL, 0, 4096);
+    CHECK_INT(request_parse_large(surface_get(SURFACE_CHAT), body, &first, &read, &fault), ERR_OK);
+    request_move(&request, &read, body, &arena);
+    arena_fini(&first);
+    n = request_rewrite(&request, edit, &arena, pieces, max, &total);
+    got = join(pieces, n, &arena);
+    CHECK_MEM(got.p, got.n, want.p, want.n);
+    arena_fini(&arena);
+}
+
 /* The rewritten body, made with at most `max` pieces, in the arena. */
 static struct slice rewrite(struct slice body, const struct request_edit *edit, size_t max,
                             struct arena *arena)
@@ -44,6 +64,7 @@ static struct slice rewrite(struct slice body, const struct request_edit *edit, 
     CHECK(n >= 1 && n <= max);
     result = join(pieces, n, arena);
     CHECK_INT(result.n, total);
+    check_large((struct slice){copy, body.n}, edit, max, result);
     tap_guard_free(copy, body.n);
     json_pool_free(&pool);
     return result;
