@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,9 +31,13 @@
 #include "gateway/front.h"
 #include "gateway/trust.h"
 #include "gateway/worker.h"
+#include "io/helpers.h"
 #include "io/outlet.h"
 #include "io/watch.h"
 #include "sim/sim.h"
+
+#define HELPERS_N 2                    /* threads for large bodies; none runs before one comes */
+#define MAPPED_BYTES ((int)512 * 1024) /* blocks from here on go back to the system when they are freed */
 
 struct thread {
     pthread_t id;
@@ -53,6 +58,7 @@ struct server {
     struct worker **workers;
     struct thread *threads; /* the workers' */
     int workers_n;
+    struct helpers *helpers;
     struct thread sim_thread;
     struct sim *sim;
     int access_fd;
@@ -190,6 +196,7 @@ static struct loop *new_loop(struct server *s, uint64_t seed)
                           .pending_max = app_pending_max(s->cfg),
                           .sockets = s->sockets};
 
+    o.helpers = s->helpers;
     return loop_real_new(&o);
 }
 
@@ -317,12 +324,14 @@ static bool make(struct server *s)
     const char *why = "";
     int log_fd = outlet_open(STDERR_FILENO);
 
+    mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES); /* else the largest block ever freed becomes the threshold */
     (void)!log_level_parse(slice_of(s->cfg->log_level), &level);
     log_init(&s->log, log_fd >= 0 ? log_fd : STDERR_FILENO, level, isatty(STDERR_FILENO) != 0);
     if (!open_access_log(s) || (s->sockets = listening_prepare(s->cfg)) == NULL)
         return false;
     o.access_fd = s->access_fd;
     rng_secret_bytes(&o.seed, sizeof o.seed);
+    s->helpers = helpers_new(HELPERS_N);
     s->app = app_new(s->cfg, &o, &why);
     if (s->app == NULL) {
         if (check_certs(s->cfg) == 0) /* which tells the place */
@@ -373,6 +382,7 @@ static void unmake(struct server *s)
     loop_free(&s->control_loop);
     loop_free(&s->sim_thread.loop);
     sockets_free(&s->sockets);
+    helpers_free(&s->helpers);
     app_free(&s->app);
     mem_free(s->workers);
     mem_free(s->threads);

@@ -67,6 +67,11 @@ void stream_set_cb(struct stream *s, const struct stream_cb *cb, void *ud);
 void stream_send(struct stream *s, struct slice bytes);
 /* Bytes that are queued or wait in user memory: back-pressure is when this stays above zero. */
 size_t stream_pending(const struct stream *s);
+/* Whether some of them were queued in this turn, so that the kernel has not been asked to take them yet. */
+static inline bool stream_is_dirty(const struct stream *s)
+{
+    return s->out_n > 0;
+}
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 /* Drops everything at once: queued output is lost, the peer sees a reset if it still sends. */

@@ -120,8 +120,13 @@ static void on_more(struct timer *t)
 {
     struct call *c = CONTAINER_OF(t, struct call, more);
 
-    if (c->stream != NULL && stream_pending(c->stream) == 0)
+    if (c->stream == NULL)
+        return;
+    if (stream_pending(c->stream) == 0)
         send_more(c);
+    else if (stream_is_dirty(
+                 c->stream)) /* begun in this very turn, before its timers: nothing was tried yet */
+        timer_set(&c->pool->loop->wheel, &c->more, 0);
 }
 
 static void send_request(struct call *c)

@@ -113,6 +113,48 @@ TEST(large_bodies_arrive_whatever_the_kernel_takes_at_once)
     }
 }
 
+struct granted {
+    struct message message;
+    struct tried *t;
+    const struct large *g;
+};
+
+static void on_granted(struct message *m)
+{
+    struct granted *x = CONTAINER_OF(m, struct granted, message);
+
+    tried_start(x->t, &x->g->rq);
+}
+
+/* As a flight does that got its slot: messages are delivered before the turn's timers. */
+TEST(a_large_body_whose_call_begins_with_a_message_arrives_on_a_connection_that_rested)
+{
+    static const struct slice BODY = {"{\"model\":\"any\"}", 15};
+    struct client_request first = small_request(&BODY);
+    struct granted x;
+    struct large g;
+    struct scene sc;
+    struct tried t;
+
+    large_init(&g, 1000000);
+    scene_init_with(&sc, &(struct vnet_opts){.seed = 1, .pipe_bytes = 100000000}, &POOL_OPTS);
+    tried_init(&t, &sc);
+    tried_start(&t, &first);
+    scene_run(&sc, CLOCK_SECOND_US);
+    CHECK_INT(sc.pool.idle_n, 1);
+    tried_fini(&t);
+    tried_init(&t, &sc);
+    x = (struct granted){.t = &t, .g = &g};
+    message_init(&x.message, on_granted);
+    mailbox_send(&sc.l->mailbox, &x.message);
+    scene_run(&sc, CLOCK_SECOND_US);
+    CHECK_INT(t.ends_n, 1);
+    CHECK_INT(t.status, 200);
+    tried_fini(&t);
+    scene_fini(&sc);
+    large_fini(&g);
+}
+
 TEST(an_upload_that_moves_counts_as_life)
 {
     struct large g;
