@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "tap.h"
 
-static struct json_doc *read(char **text)
+static struct json_doc *schema_read(char **text)
 {
     struct json_doc *doc = NULL;
 
@@ -18,7 +18,7 @@ static struct json_doc *read(char **text)
 TEST(it_is_json_that_begins_with_its_draft)
 {
     char *text;
-    struct json_doc *doc = read(&text);
+    struct json_doc *doc = schema_read(&text);
     struct slice draft = json_string(json_get(json_root(doc), "$schema"));
 
     CHECK(slice_eq(draft, SLICE("https://json-schema.org/draft/2020-12/schema")));
@@ -30,7 +30,7 @@ TEST(every_reference_is_defined)
 {
     static const char ref[] = "{\"$ref\": \"#/$defs/";
     char *text;
-    struct json_doc *doc = read(&text);
+    struct json_doc *doc = schema_read(&text);
     struct json_value defs = json_get(json_root(doc), "$defs");
     int n = 0;
 
@@ -49,7 +49,7 @@ TEST(every_reference_is_defined)
 TEST(options_have_their_defaults)
 {
     char *text;
-    struct json_doc *doc = read(&text);
+    struct json_doc *doc = schema_read(&text);
     struct json_value defs = json_get(json_root(doc), "$defs");
     struct json_value timeouts = json_get(json_get(defs, "timeouts"), "properties");
     struct json_value limits = json_get(json_get(defs, "limits"), "properties");
