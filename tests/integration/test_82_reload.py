@@ -5,11 +5,12 @@ import json
 import os
 import re
 import signal
+import socket
+import ssl
 import threading
 
-import pytest
-
-from kit import config, http, until
+from kit import LIMIT, config, http, until
+from kit.certs import Authority
 from kit.process import PROGRAM, environment, free_port, run
 
 RELOADS = 'tidegate_config_reloads_total'
@@ -168,6 +169,32 @@ def test_secrets_in_files_are_read_again(gateway, origin, tmp_path):
     assert refused.status == 422 and 'is empty' in refused.body.decode()
     assert gw.chat(headers=bearer('sk-canary-new')).status == 200
     assert 'canary' not in gw.stderr() + refused.body.decode()
+
+
+def test_a_listener_shows_its_new_certificate_and_keeps_what_is_open(gateway, simulator, tmp_path):
+    authority, port = Authority(tmp_path), free_port()
+    cert, key = tmp_path / 'cert.pem', tmp_path / 'key.pem'
+
+    def renew():
+        for new, old in zip(authority.pair(), (cert, key)):
+            new.rename(old)
+        return ssl.PEM_cert_to_DER_cert(cert.read_text())
+
+    def connect():
+        raw = socket.create_connection(('127.0.0.1', port), LIMIT)
+        return authority.client().wrap_socket(raw, server_hostname='localhost')
+
+    first = renew()
+    gw = gateway(simulator(), listen=['127.0.0.1:0', {'address': f'127.0.0.1:{port}',
+                                                      'tls': {'cert': str(cert), 'key': str(key)}}])
+    with connect() as before:
+        assert before.getpeercert(True) == first
+        second = renew()
+        assert reload(gw).json()['restart_needed'] == []
+        with connect() as after:
+            assert after.getpeercert(True) == second != first
+        before.sendall(b'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n')
+        assert before.recv(4096).startswith(b'HTTP/1.1 200 ')
 
 
 def test_the_effective_configuration_reads_back_to_itself_and_shows_no_secret(gateway, simulator, tmp_path):
