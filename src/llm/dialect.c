@@ -36,11 +36,11 @@ static const struct slice anthropic_ids[] = {TEXT("request-id"), TEXT("x-request
 
 #define WORD(status, word, means)            \
     {                                        \
-        status, TEXT(word), NO_TEXT, (means) \
+        TEXT(word), NO_TEXT, status, (means) \
     }
 #define WORDS(status, text, means)           \
     {                                        \
-        status, NO_TEXT, TEXT(text), (means) \
+        NO_TEXT, TEXT(text), status, (means) \
     }
 
 /* "Unavailable" is llama-server's word for loading, "overloaded" TGI's for full: many use both through the

@@ -35,9 +35,9 @@ enum refusal {
 
 /* Words by which a provider says one of them. */
 struct dialect_sign {
-    int status;        /* only with this status; 0: with any, also inside a stream */
     struct slice word; /* `code` or `type` of its error object; or p NULL */
     struct slice text; /* begins a sentence of its message, or stands inside it; where word.p is NULL */
+    int status;        /* only with this status; 0: with any, also inside a stream */
     enum refusal means;
 };
 
