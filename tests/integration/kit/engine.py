@@ -26,19 +26,27 @@ def fetch():
     return FOLDER / 'llama'
 
 
+def make_model(folder, preset):
+    """The generator's model of this preset: tiny, 0.1b or 0.5b (a GB on disk)."""
+    model = folder / f'{preset}.gguf'
+    subprocess.run([sys.executable, ROOT / 'tools/mkgguf.py', '--preset', preset, model], check=True,
+                   capture_output=True, timeout=4 * LIMIT)
+    return model
+
+
 class Engine(Process):
     """llama-server with four slots of 512 tokens. A longer text shifts its window, so that one request can
-    last for as long as a test likes."""
-    def __init__(self, folder, name, *more, port=None, key=KEY):
-        wrapper, model = fetch(), folder / 'tiny.gguf'
-        subprocess.run([sys.executable, ROOT / 'tools/mkgguf.py', model], check=True, capture_output=True,
-                       timeout=LIMIT)
+    last for as long as a test likes. `model`: a file of make_model instead of the tiny one; `wait`: until it
+    has loaded it."""
+    def __init__(self, folder, name, *more, port=None, key=KEY, model=None, wait=True):
+        wrapper, model = fetch(), model or make_model(folder, 'tiny')
         self.at = ('127.0.0.1', port or free_port())
         super().__init__(folder, name, [
             wrapper, 'llama-server', '-m', model, '--host', self.at[0], '--port', self.at[1], '-c', 2048,
             '-np', 4, '-t', 1, '--context-shift', '--metrics', *(['--api-key', key] if key else []), *more],
             environment())
-        until(self.is_up, 'the engine is up')
+        if wait:
+            until(self.is_up, 'the engine is up')
 
     def is_up(self):
         assert self.child.poll() is None, f'the engine ended:\n{self.tail()}'
