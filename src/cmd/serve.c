@@ -26,6 +26,7 @@
 #include "cmd/listening.h"
 #include "cmd/local.h"
 #include "cmd/process.h"
+#include "cmd/supervisor.h"
 #include "gateway/app.h"
 #include "gateway/control.h"
 #include "gateway/front.h"
@@ -38,6 +39,7 @@
 
 #define HELPERS_N 2                    /* threads for large bodies; none runs before one comes */
 #define MAPPED_BYTES ((int)512 * 1024) /* blocks from here on go back to the system when they are freed */
+#define STOP_SLACK_US (5 * CLOCK_SECOND_US) /* for what comes behind the drain */
 
 struct thread {
     pthread_t id;
@@ -52,6 +54,7 @@ struct server {
     struct log log;
     struct app *app;
     struct sockets *sockets; /* that loops share */
+    struct supervisor *supervisor;
     struct loop *control_loop;
     struct control *control;
     struct watch *watch; /* of the configuration's file, where it asks for that */
@@ -226,6 +229,25 @@ static void on_drained(void *ud)
     loop_real_stop(s->control_loop);
 }
 
+/* What a service manager shows of us. */
+static const char *status_text(const struct server *s, char out[128])
+{
+    const struct config *cfg = s->app->edition->cfg;
+
+    snprintf(out, 128, "Serving %zu model%s at %s", cfg->models_n, cfg->models_n == 1 ? "" : "s",
+             cfg->listen[0].at);
+    return out;
+}
+
+static void tell_stopping(struct server *s)
+{
+    const struct config_options *opt = &s->app->edition->cfg->opt;
+
+    supervisor_stopping(s->supervisor,
+                        clock_add(clock_add(opt->drain_delay_us, opt->drain_us), STOP_SLACK_US),
+                        "Draining: open requests may finish");
+}
+
 static void on_signal(void *ud, int sig)
 {
     struct server *s = ud;
@@ -236,6 +258,7 @@ static void on_signal(void *ud, int sig)
     }
     if (s->signals_n++ == 0) {
         LOG_INF(&s->log, "draining: /readyz fails, open requests may finish; a second signal stops at once");
+        tell_stopping(s);
         control_drain(s->control);
     } else {
         LOG_WRN(&s->log, "stopping at once");
@@ -253,9 +276,8 @@ static void on_file_changed(void *ud)
 }
 
 /* Begins or ends watching, as the configuration in force says. */
-static void follow_file(void *ud)
+static void follow_file(struct server *s)
 {
-    struct server *s = ud;
     bool wanted = s->app->edition->cfg->watch && s->facts.source == BANNER_FILE;
 
     if (!wanted)
@@ -267,9 +289,24 @@ static void follow_file(void *ud)
         LOG_WRN(&s->log, "watch: %s cannot be watched: %s", s->facts.file, strerror(errno));
 }
 
+static void on_reload(void *ud)
+{
+    supervisor_reloading(((struct server *)ud)->supervisor);
+}
+
+static void on_reloaded(void *ud)
+{
+    struct server *s = ud;
+    char text[128];
+
+    follow_file(s);
+    supervisor_reloaded(s->supervisor, status_text(s, text));
+}
+
 static struct reload_opts reload_opts(struct server *s)
 {
-    struct reload_opts o = {.env = &config_env_process, .on_end = follow_file, .ud = s};
+    struct reload_opts o = {
+        .env = &config_env_process, .on_begin = on_reload, .on_end = on_reloaded, .ud = s};
 
     if (s->facts.source == BANNER_ENV)
         o.why_not = "The configuration was made from the environment, which does not change while a program "
@@ -349,6 +386,17 @@ static bool make(struct server *s)
 
 /* -- running --------------------------------------------------------------------------------------------- */
 
+static void tell_ready(struct server *s)
+{
+    struct loop **loops = mem_zalloc((size_t)s->workers_n * sizeof *loops);
+    char text[128];
+
+    for (int i = 0; i < s->workers_n; i++)
+        loops[i] = s->threads[i].loop;
+    supervisor_ready(s->supervisor, s->control_loop, loops, (size_t)s->workers_n, status_text(s, text));
+    mem_free(loops);
+}
+
 static bool run(struct server *s)
 {
     if (s->sim != NULL && !start_thread(&s->sim_thread))
@@ -358,6 +406,7 @@ static bool run(struct server *s)
             return false;
     }
     banner_print(stderr, s->cfg, &s->facts);
+    tell_ready(s);
     config_unref(&s->cfg); /* editions hold what is in force */
     loop_real_run(s->control_loop);
     LOG_INF(&s->log, "stopped");
@@ -373,6 +422,7 @@ static void unmake(struct server *s)
         join_thread(&s->threads[i]);
     join_thread(&s->sim_thread);
     watch_free(&s->watch);
+    supervisor_free(&s->supervisor);
     control_free(&s->control);
     for (int i = n - 1; i >= 0; i--)
         worker_free(&s->workers[i]);
@@ -408,6 +458,7 @@ int serve_main(int argc, char **argv)
     sigaddset(&stop, SIGINT);
     sigaddset(&stop, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &stop, NULL);
+    s.supervisor = supervisor_new();
     fine = configure(&s, argc == 2 ? argv[1] : NULL) && make(&s) && run(&s);
     unmake(&s);
     return fine ? 0 : 1;
