@@ -84,6 +84,7 @@ static struct held *add(struct sockets *s, int fd)
     struct held *h = MEM_NEW(struct held);
 
     h->fd = fd;
+    list_init(&h->node);
     list_push_back(&s->all, &h->node);
     return h;
 }

@@ -58,7 +58,7 @@ def built_in_ports():
 @pytest.fixture
 def gateway(yard):
     """gateway(config or what calls go to, ...): starts one."""
-    return lambda what, env=None, **more: yard.gateway(config.whole(what, **more), env)
+    return lambda what, env=None, sockets=None, **more: yard.gateway(config.whole(what, **more), env, sockets)
 
 
 @pytest.fixture

@@ -204,6 +204,57 @@ def test_the_admin_side_can_speak_tls(gateway, simulator, authority):
     assert told.status == 400 and told.error()['code'] == 'tls_required'
 
 
+# -- new certificates --------------------------------------------------------------------------------------
+
+def reload(gw, n):
+    gw.signal(signal.SIGHUP)
+    until(lambda: gw.metrics().value('tidegate_config_reloads_total', result='done') == n,
+          'the reload is done')
+
+
+def test_a_reload_shows_new_certificates_and_open_connections_go_on(secure, authority):
+    old, new = authority.pair('DNS:old.test'), authority.pair('DNS:new.test')
+    gw = secure(files(old))
+
+    def names():
+        return shown_names(gw.tls_at, authority.client(), 'any.test')
+    client = authority.client()
+    client.check_hostname = False
+    with http.Wire(gw.tls_at, tls=client) as wire:
+        wire.send(http.request('POST', http.CHAT, http.chat_body('sim~tokens=60,gap=20ms', stream=True)))
+        status, headers = wire.head()
+        assert names() == ['old.test']
+        for ours, theirs in zip(old, new):
+            ours.write_bytes(theirs.read_bytes())
+        assert names() == ['old.test'], 'a file alone changes nothing'
+        reload(gw, 1)
+        assert names() == ['new.test']
+        assert b''.join(wire.pieces(headers)).endswith(b'data: [DONE]\n\n')
+        assert wire.send(http.request('GET', '/healthz')).answer().status == 200
+    gw.settle()
+
+
+def test_a_reload_with_a_wrong_key_changes_nothing(secure, authority):
+    good, other = authority.pair('DNS:good.test'), authority.pair('DNS:other.test')
+    gw = secure(files(good))
+    good[1].write_bytes(other[1].read_bytes())
+    gw.signal(signal.SIGHUP)
+    gw.wait_for('the key does not belong to the certificate')
+    assert shown_names(gw.tls_at, authority.client(), 'any.test') == ['good.test']
+
+
+def test_what_a_listener_is_takes_a_restart(secure, authority):
+    """TLS cannot be turned off by a reload: the listener goes on with what it has."""
+    pair = authority.pair('DNS:here.test')
+    gw = secure(files(pair))
+    config = json.loads(gw.file.read_text())
+    config['listen'][1]['tls'] = 'off'
+    gw.file.write_text(json.dumps(config))
+    reload(gw, 1)
+    assert '`listen` has changed, which takes a restart' in gw.stderr()
+    assert shown_names(gw.tls_at, authority.client(), 'any.test') == ['here.test']
+
+
 # -- what check says -----------------------------------------------------------------------------------------
 
 def checked(folder, listen_tls):

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 
 from . import LIMIT, ROOT, http, prometheus, until
 
@@ -31,7 +32,7 @@ def free_port():
 
 
 class Process:
-    def __init__(self, folder, name, argv, env=None, cwd=None):
+    def __init__(self, folder, name, argv, env=None, cwd=None, fds=()):
         self.name = name
         self.out, self.err = folder / f'{name}.out', folder / f'{name}.err'
         self.may_fail = False  # a test that ends it otherwise says so
@@ -39,7 +40,7 @@ class Process:
         with open(self.out, 'wb') as out, open(self.err, 'wb') as err:
             self.child = subprocess.Popen(
                 [str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                env=env if env is not None else environment(), cwd=cwd or folder)
+                env=env if env is not None else environment(), cwd=cwd or folder, pass_fds=fds)
 
     def stdout(self):
         return self.out.read_text(errors='replace')
@@ -120,19 +121,27 @@ class Simulator(Process):
 
 class Gateway(Process):
     """tidegate serve with a configuration: a mapping, which is written as YAML in its JSON form and gets free
-    ports, two workers and a quick drain unless it says otherwise."""
-    def __init__(self, folder, name, config, env=None):
+    ports, two workers and a quick drain unless it says otherwise. `sockets` are passed on to it as a service
+    manager does: names and listening sockets."""
+    def __init__(self, folder, name, config, env=None, sockets=None):
         config = {'listen': '127.0.0.1:0', 'admin': f'127.0.0.1:{free_port()}', 'workers': 2, **config}
         config['timeouts'] = {'drain_delay': '0s', 'drain': '5s', **config.get('timeouts', {})}
         self.file = folder / f'{name}.yaml'
         self.file.write_text(json.dumps(config, indent=1, ensure_ascii=False))
-        super().__init__(folder, name, [PROGRAM, 'serve', self.file], environment(**(env or {})))
+        argv, fds = [PROGRAM, 'serve', self.file], ()
+        if sockets is not None:
+            fds = [s.fileno() for _, s in sockets]
+            argv = [sys.executable, ROOT / 'tests/integration/kit/activate.py', ','.join(map(str, fds)),
+                    ':'.join(name for name, _ in sockets), *argv]
+        super().__init__(folder, name, argv, environment(**(env or {})), fds=fds)
         port = int(self.wait_for(r'is ready\n\n  listening at +http://127\.0\.0\.1:(\d+)').group(1))
         self.at = ('127.0.0.1', port)
         self.root = f'http://127.0.0.1:{port}'
         self.v1 = self.root + '/v1'
-        host, port = config['admin'].rsplit(':', 1)
-        self.admin = (host, int(port))
+        self.admin = config['admin'].removeprefix('unix:')
+        if self.admin == config['admin']:
+            host, port = config['admin'].rsplit(':', 1)
+            self.admin = (host, int(port))
 
     def chat(self, model='sim', **more):
         return http.chat(self.at, model, **more)
@@ -181,8 +190,8 @@ class Yard:
     def name(self, kind):
         return f'{kind}{sum(p.name.startswith(kind) for p in self.programs) + 1}'
 
-    def gateway(self, config, env=None):
-        return self.add(Gateway(self.folder, self.name('gateway'), config, env))
+    def gateway(self, config, env=None, sockets=None):
+        return self.add(Gateway(self.folder, self.name('gateway'), config, env, sockets))
 
     def simulator(self, *options):
         return self.add(Simulator(self.folder, self.name('sim'), *options))

@@ -284,3 +284,40 @@ TEST(a_provider_whose_api_has_one_path_needs_none_in_the_url)
         config_unref(&c);
     }
 }
+
+TEST(a_listener_may_be_a_mapping_and_inherits_tls_unless_it_says_otherwise)
+{
+    static const char FILE_TEXT[] =
+        "tls: {certs: [{cert: /dev/null, key: /dev/zero}, {cert: /dev/zero, key: /dev/null}]}\n"
+        "listen:\n"
+        "  - 127.0.0.1:1\n"
+        "  - {address: \"127.0.0.1:2\", tls: off, proxy_protocol: true}\n"
+        "  - {address: \"127.0.0.1:3\", tls: {cert: /dev/null, key: /dev/null}}\n"
+        "  - {address: \"unix:/run/x\", mode: \"0600\"}\n"
+        "  - {address: \"unix:@x\", tls: {cert: /dev/null, key: /dev/null}}\n"
+        "admin: unix:/run/admin\n"
+        "metrics: {address: \"0.0.0.0:9\", tls: {cert: /dev/null, key: /dev/null}}\n"
+        "endpoints: [{name: a, provider: openai, url: \"http://127.0.0.1:11/v1\", key: none}]\n"
+        "models: [{name: m, tiers: [[{endpoint: a}]]}]\n";
+    struct config_report report;
+    const struct config_listener *l;
+    struct config *c;
+
+    CHECK_INT(config_parse(SLICE(FILE_TEXT), "t", &reading_env, &c, &report), ERR_OK);
+    CHECK_STR(report.text, "");
+    if (c == NULL)
+        return;
+    l = c->listen;
+    CHECK_INT(c->listen_n, 5);
+    CHECK(l[0].tls != NULL && l[0].tls->pairs_n == 2 && !l[0].proxy_protocol);
+    CHECK_STR(l[0].tls->pairs[1].cert.path, "/dev/zero");
+    CHECK_INT(l[0].tls->pairs[1].key.line, 1);
+    CHECK_INT(l[0].tls->pairs[1].key.col, 73);
+    CHECK(l[1].tls == NULL && l[1].proxy_protocol);
+    CHECK(l[2].tls != NULL && l[2].tls != l[0].tls && l[2].tls->pairs_n == 1);
+    CHECK(l[3].tls == NULL && l[3].mode == 0600); /* a Unix socket has to ask for TLS */
+    CHECK(l[4].tls != NULL && l[4].mode == 0660);
+    CHECK_STR(l[4].at, "unix:@x");
+    CHECK(c->admin->tls == NULL && c->metrics->tls != NULL);
+    config_unref(&c);
+}

@@ -294,3 +294,63 @@ TEST(a_request_costs_one_allocation_and_one_send_of_one_piece)
     CHECK_INT(p.stream.pieces_n, 1);
     http_peer_fini(&p);
 }
+
+/* -- the pace of a body ------------------------------------------------------------------------------------
+ */
+
+/* A byte of a body every `every_us`, with a grace of 3 s and then 10 bytes a second; how many it took. */
+static size_t trickle(struct http_peer *p, int64_t every_us, size_t most)
+{
+    size_t n = 0;
+
+    http_peer_init(p);
+    p->limits.body_rate = 10;
+    p->limits.body_grace_us = 3000000;
+    http_peer_say(p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+    for (; p->conn != NULL && n < most; n++) {
+        http_peer_say(p, "x");
+        http_peer_wait(p, every_us, every_us / 4);
+    }
+    return n;
+}
+
+TEST(a_body_slower_than_its_rate_is_refused_behind_the_grace)
+{
+    struct http_peer p;
+    size_t n = trickle(&p, 1000000, 100); /* a byte a second: 3 s of grace, and a tenth for each byte */
+
+    CHECK(n == 4);
+    CHECK_INT(p.gone_n, 1);
+    CHECK_INT(p.gone_why, ERR_CLIENT_TIMEOUT);
+    CHECK_INT(http_peer_got_n(&p, "HTTP/1.1 408 "), 1);
+    http_peer_fini(&p);
+}
+
+TEST(a_body_that_keeps_its_rate_may_take_as_long_as_it_likes)
+{
+    struct http_peer p;
+
+    CHECK_INT(trickle(&p, 90000, 500), 500); /* 11 bytes a second, for 45 s */
+    CHECK(p.conn != NULL);
+    CHECK_INT(p.gone_n, 0);
+    http_peer_fini(&p);
+}
+
+TEST(bytes_that_came_early_are_credit)
+{
+    struct http_peer p;
+
+    http_peer_init(&p);
+    p.limits.body_us = 60000000;
+    p.limits.body_rate = 10;
+    p.limits.body_grace_us = 3000000;
+    http_peer_say(
+        &p,
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n0123456789012345678901234567890123456789");
+    http_peer_wait(&p, 6800000, 50000); /* 40 bytes are 4 s, behind 3 s of grace */
+    CHECK(p.conn != NULL);
+    http_peer_wait(&p, 400000, 50000);
+    CHECK(p.conn == NULL);
+    CHECK_INT(p.gone_why, ERR_CLIENT_TIMEOUT);
+    http_peer_fini(&p);
+}

@@ -119,7 +119,7 @@ static inline void kit_on_accept(void *ud, struct stream *s, const struct addr *
     struct kit *k = ud;
     struct side *x = MEM_NEW(struct side);
 
-    CHECK(addr_is_loopback(peer) && addr_port(peer) != 0);
+    CHECK(addr_is_loopback(peer) && (addr_port(peer) != 0 || addr_is_unix(peer)));
     *x = k->model;
     x->kit = k;
     x->s = s;

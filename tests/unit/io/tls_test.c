@@ -455,3 +455,39 @@ TEST(many_streams_share_one_configuration)
     CHECK_INT(vnet_streams(w.v), 0);
     world_fini(&w);
 }
+
+TEST(a_pair_tells_what_it_is_for_and_how_long)
+{
+    const struct tls_pair good = {certs.good, certs.good_key}, expired = {certs.expired, certs.expired_key},
+                          mixed = {certs.good, certs.expired_key}, swapped = {certs.good_key, certs.good};
+    struct tls_facts f;
+    const char *why;
+    bool of_key;
+    int64_t now_s = clock_wall_us() / CLOCK_SECOND_US;
+
+    CHECK(tls_pair_check(&good, &f, &why, &of_key));
+    CHECK(strstr(f.names, "localhost") != NULL && strstr(f.names, "*.wild.test") != NULL);
+    CHECK(strstr(f.names, "127.0.0.1") != NULL && strstr(f.names, "::1") != NULL);
+    CHECK(f.from_s <= now_s && f.until_s > now_s);
+    CHECK(tls_pair_check(&expired, &f, &why, &of_key)); /* it can be used, but its time is over */
+    CHECK(f.until_s > 0 && f.until_s < now_s);
+    CHECK(!tls_pair_check(&mixed, &f, &why, &of_key) && of_key);
+    CHECK_STR(why, "the key does not belong to the certificate");
+    CHECK(!tls_pair_check(&swapped, &f, &why, &of_key) && !of_key);
+    CHECK_STR(why, "the certificate cannot be read or is not in PEM form");
+}
+
+TEST(one_bad_pair_among_many_is_named)
+{
+    const struct tls_pair pairs[] = {
+        {certs.good, certs.good_key}, {certs.expired, certs.expired_key}, {certs.early, certs.good_key}};
+    struct tls_config *c;
+    const char *why;
+    size_t fault = 99;
+
+    CHECK(tls_config_servers(pairs, 3, &fault, &why) == NULL);
+    CHECK_INT(fault, 2);
+    c = tls_config_servers(pairs, 2, &fault, &why);
+    CHECK(c != NULL);
+    tls_config_free(&c);
+}
