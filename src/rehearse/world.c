@@ -38,7 +38,8 @@ static bool make_sims(struct world *w, const struct world_opts *o)
         w->sim_loops[i] = vnet_loop(w->net, NULL, 64 * 1024 * 1024);
         w->sims[i] = sim_new(w->sim_loops[i], &o->sims[i].opts);
         w->sims_n++;
-        if (addr_parse(slice_of(o->sims[i].at), &at) != ERR_OK || sim_listen(w->sims[i], &at, NULL) != ERR_OK)
+        if (addr_parse(slice_of(o->sims[i].at), &at) != ERR_OK ||
+            sim_listen_with(w->sims[i], &at, &o->sims[i].listen, NULL) != ERR_OK)
             return false;
     }
     return true;

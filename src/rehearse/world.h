@@ -18,6 +18,7 @@
 struct world_sim {
     const char *at; /* "10.0.0.1:80" */
     struct sim_opts opts;
+    struct sim_listen_opts listen; /* borrowed; all zero: plain HTTP */
 };
 
 struct world_opts {

@@ -32,6 +32,7 @@ struct story {
     uint64_t seed;
     size_t segment_max; /* bytes arrive in pieces of at most this size; 0: whole */
     struct sim_opts one, two;
+    struct sim_listen_opts ways; /* of the first simulator's listener */
 };
 
 /* Fast simulators: 10 ms to the first token, 1 ms between tokens, 20 tokens. */

@@ -69,8 +69,8 @@ static struct world *begin(uint64_t seed, int workers, double fault_p, int acces
     s.one.gap.sigma = 0.5;
     s.one.seed = seed;
     s.two.seed = seed + 1;
-    sims[0] = (struct world_sim){"10.0.0.1:80", s.one};
-    sims[1] = (struct world_sim){"10.0.0.2:80", s.two};
+    sims[0] = (struct world_sim){.at = "10.0.0.1:80", .opts = s.one};
+    sims[1] = (struct world_sim){.at = "10.0.0.2:80", .opts = s.two};
     snprintf(yaml, sizeof yaml, YAML, workers);
     o.net = (struct vnet_opts){.seed = seed, .latency_us = 200, .wall_us = 1793318400 * STORY_S};
     w = world_new(&o, &report);
