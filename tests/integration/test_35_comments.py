@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""T8: the comments that tidegate writes into a stream are accepted by the official SDKs: before the first event,
-between events, behind an id line inside of an event, before [DONE]. The simulator writes them in exactly the
-gateway's forms, so each place is tried without a gateway, and then the gateway's own are."""
+"""T8: the comments that tidegate writes into a stream are accepted by the official SDKs: before the first
+event, between events, behind an id line inside of an event, before [DONE]. The simulator writes them in
+exactly the forms of the gateway, so each place is tried without one, and then the gateway's own are."""
 import json
 import shutil
 
@@ -20,7 +20,8 @@ NODE = pytest.mark.skipif(
 PLACES = ['first', 'between', 'id', 'done', 'all']
 TEXT = 'Tell me of the tide.'
 MARKS = {'first': b': waiting\n: queued position=3\ndata: ', 'between': b'\n\n: waiting\ndata: ',
-         'id': b'id: 1\n: waiting\ndata: ', 'done': b': tidegate endpoint=sim attempts=1 wait_ms=0\ndata: [DONE]'}
+         'id': b'id: 1\n: waiting\ndata: ',
+         'done': b': tidegate endpoint=sim attempts=1 wait_ms=0\ndata: [DONE]'}
 
 
 @pytest.fixture(scope='module')
