@@ -172,7 +172,7 @@ def test_an_outage_is_scripted(simulator, tmp_path):
     def counted():
         try:
             return sim.stats()['faults']['refuse']
-        except OSError:
+        except (OSError, http.Broken):
             return 0  # it is refusing just now, or the listener closed on a connection that waited
     until(counted, 'the outage has been')
     assert counted() == 1
