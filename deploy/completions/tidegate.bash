@@ -15,7 +15,7 @@ _tidegate()
         options="--help"
         ;;
     check)
-        options="--print --quiet --schema --help"
+        options="--no-failover --json --print --quiet --schema --help"
         ;;
     sim)
         options="--listen --tls-out --slots --account-limit --ttft --gap --tokens --keepalive --loading --balance --fault --fault-after --timeline --seed --help"

@@ -9,7 +9,9 @@ complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load" -
 complete -c tidegate -n "__fish_seen_subcommand_from serve" -l help -d 'says what the command does'
 complete -c tidegate -n "__fish_seen_subcommand_from serve" -F
 complete -c tidegate -n "__fish_seen_subcommand_from check" -l help -d 'says what the command does'
-complete -c tidegate -n "__fish_seen_subcommand_from check" -l print -d 'instead the effective configuration: a file that reads back to the same, with every default and without secrets'
+complete -c tidegate -n "__fish_seen_subcommand_from check" -l no-failover -d 'does not try out failures'
+complete -c tidegate -n "__fish_seen_subcommand_from check" -l json -d 'prints what came of the failures, and that alone, as JSON'
+complete -c tidegate -n "__fish_seen_subcommand_from check" -l print -d 'prints the effective configuration instead: a file that reads back to the same, with every default and without secrets'
 complete -c tidegate -n "__fish_seen_subcommand_from check" -l quiet -d 'prints nothing of a good file'
 complete -c tidegate -n "__fish_seen_subcommand_from check" -l schema -d 'prints the JSON Schema of a configuration file, for editors; reads no file'
 complete -c tidegate -n "__fish_seen_subcommand_from check" -F

@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "cmd/rehearsal.h"
 #include "config/config.h"
 #include "config/schema.h"
 #include "gateway/certs.h"
@@ -21,17 +22,20 @@ static const char usage[] =
     "usage: tidegate check [OPTION]... [FILE]\n"
     "\n"
     "Reads FILE (default " DEFAULT_FILE "; - is standard input). Mistakes go to standard error as\n"
-    "FILE:LINE:COL: error: ...; of a good file, what each model resolves to is printed.\n"
+    "FILE:LINE:COL: error: ...; of a good file, what each model resolves to is printed, and what becomes of\n"
+    "a request when its endpoints fail: tried out with simulators in their place, nobody is called.\n"
     "\n"
-    "  --print    instead the effective configuration: a file that reads back to the same, with every\n"
-    "             default and without secrets\n"
-    "  --quiet    prints nothing of a good file\n"
-    "  --schema   prints the JSON Schema of a configuration file, for editors; reads no file\n"
+    "  --no-failover  does not try out failures\n"
+    "  --json         prints what came of the failures, and that alone, as JSON\n"
+    "  --print        prints the effective configuration instead: a file that reads back to the same, with\n"
+    "                 every default and without secrets\n"
+    "  --quiet        prints nothing of a good file\n"
+    "  --schema       prints the JSON Schema of a configuration file, for editors; reads no file\n"
     "\n"
     "Exit codes: 0 the file is good, 1 it is not, 2 usage.\n";
 
 /* What of a good file is printed. */
-enum wish { WISH_RESOLVED, WISH_EFFECTIVE, WISH_NOTHING, WISH_SCHEMA };
+enum wish { WISH_ALL, WISH_RESOLVED, WISH_FAILURES, WISH_EFFECTIVE, WISH_NOTHING, WISH_SCHEMA };
 
 static void say_cert(void *ud, const struct config_file *at, const char *text)
 {
@@ -77,6 +81,21 @@ static bool print(char *text)
     return written;
 }
 
+static bool show(struct config *config, enum wish wish)
+{
+    if (wish == WISH_EFFECTIVE)
+        return print(config_print(config));
+    if (wish == WISH_RESOLVED || wish == WISH_ALL) {
+        if (!print(config_describe(config)))
+            return false;
+    }
+    if (wish == WISH_ALL)
+        rehearsal_print(config, stdout);
+    else if (wish == WISH_FAILURES)
+        rehearsal_print_json(config, stdout);
+    return fflush(stdout) == 0 && !ferror(stdout);
+}
+
 static int check(const char *path, enum wish wish)
 {
     struct config_report report;
@@ -87,11 +106,7 @@ static int check(const char *path, enum wish wish)
     fputs(report.text, stderr);
     if (err)
         return refuse((size_t)report.errors_n, report.warnings_n);
-    fine = files_are_good(config, report.warnings_n);
-    if (fine && wish == WISH_EFFECTIVE)
-        fine = print(config_print(config));
-    else if (fine && wish == WISH_RESOLVED)
-        fine = print(config_describe(config));
+    fine = files_are_good(config, report.warnings_n) && show(config, wish);
     config_unref(&config);
     return fine ? 0 : 1;
 }
@@ -102,7 +117,11 @@ static bool read_option(const char *arg, enum wish *wish)
     static const struct {
         const char *name;
         enum wish wish;
-    } options[] = {{"--print", WISH_EFFECTIVE}, {"--quiet", WISH_NOTHING}, {"--schema", WISH_SCHEMA}};
+    } options[] = {{"--no-failover", WISH_RESOLVED},
+                   {"--json", WISH_FAILURES},
+                   {"--print", WISH_EFFECTIVE},
+                   {"--quiet", WISH_NOTHING},
+                   {"--schema", WISH_SCHEMA}};
 
     for (size_t i = 0; i < COUNT_OF(options); i++) {
         if (strcmp(arg, options[i].name) == 0) {
@@ -115,7 +134,7 @@ static bool read_option(const char *arg, enum wish *wish)
 
 int check_main(int argc, char **argv)
 {
-    enum wish wish = WISH_RESOLVED;
+    enum wish wish = WISH_ALL;
     const char *path = NULL;
     bool options = true;
 

@@ -75,7 +75,10 @@ void config_unref(struct config **c)
     ASSERT(before > 0);
     if (before > 1)
         return;
-    wipe_secrets(&s->config);
+    if (s->original)
+        config_unref(&s->original); /* what is secret is its own */
+    else
+        wipe_secrets(&s->config);
     map_fini(&s->names);
     arena_fini(&s->arena);
     mem_free(s);

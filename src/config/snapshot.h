@@ -16,10 +16,11 @@ struct snapshot_name {
 };
 
 struct snapshot {
-    struct config config;   /* what everybody else sees */
-    struct arena arena;     /* holds all that config points at */
-    struct map names;       /* of models and aliases, without "*", to struct snapshot_name */
-    struct slice effective; /* the file as config_print shows it */
+    struct config config;    /* what everybody else sees */
+    struct arena arena;      /* holds all that config points at */
+    struct map names;        /* of models and aliases, without "*", to struct snapshot_name */
+    struct slice effective;  /* the file as config_print shows it */
+    struct config *original; /* holds the texts of this one, which is a stage (stage.h); or NULL */
     atomic_int refs;
 };
 

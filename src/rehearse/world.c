@@ -75,7 +75,9 @@ struct world *world_new(const struct world_opts *o, struct config_report *report
     struct config *cfg;
     bool fine;
 
-    if (config_parse(slice_of(o->yaml), "world", &WORLD_ENV, &cfg, report) != ERR_OK)
+    if (o->config != NULL)
+        config_ref(cfg = o->config);
+    else if (config_parse(slice_of(o->yaml), "world", &WORLD_ENV, &cfg, report) != ERR_OK)
         return NULL;
     w = MEM_NEW(struct world);
     w->net = vnet_new(&o->net);

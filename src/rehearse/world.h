@@ -22,7 +22,8 @@ struct world_sim {
 };
 
 struct world_opts {
-    const char *yaml; /* the gateway's configuration; listen must be set */
+    const char *yaml;      /* the gateway's configuration; listen must be set */
+    struct config *config; /* instead of yaml: borrowed */
     struct vnet_opts net;
     const struct world_sim *sims;
     size_t sims_n;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""tidegate check: the form of the file as a JSON Schema."""
+"""tidegate check: the form of the file as a JSON Schema, and failures of endpoints tried out."""
 import json
 import re
 
@@ -124,3 +124,87 @@ def test_the_schema_knows_every_default_of_the_manual(validator):
         written = {n: amount(d) for n, d in re.findall(r'^\| `(\w+)` \| \w+ \| (\S+) \|', rows, re.MULTILINE)}
         known = validator.schema['$defs'][section]['properties']
         assert {n: amount(str(k['default'])) for n, k in known.items()} == written
+
+
+# -- failures ------------------------------------------------------------------------------------------------
+
+TWO = '''endpoints:
+  - {name: main, provider: deepseek, url: "https://api.deepseek.com", key: "${SECRET}"}
+  - {name: spare, provider: openai, url: "http://10.1.2.3:4/v1"}
+models:
+  - {name: safe, tiers: [[{endpoint: main}], [{endpoint: spare}]], deadline: 30s}
+  - {name: also-safe, tiers: [[{endpoint: main}], [{endpoint: spare}]], deadline: 30s}
+  - {name: alone, tiers: [[{endpoint: main}]], deadline: 30s}
+'''
+
+
+def checked(tmp_path, text, *options):
+    (tmp_path / 't.yaml').write_text(text)
+    env = environment(SECRET='sk-canary')
+    status, out, err = run(PROGRAM, 'check', *options, tmp_path / 't.yaml', env=env)
+    assert (status, err) == (0, '')
+    assert 'sk-canary' not in out
+    return out
+
+
+def test_t28_check_shows_what_becomes_of_a_request_when_endpoints_fail(tmp_path):
+    """Nobody is called: the endpoints of this file do not exist."""
+    out = checked(tmp_path, TWO)
+    safe, alone = out.split('when endpoints fail: model ')[1:]
+    assert safe.startswith('safe, also-safe\n') and alone.startswith('alone\n')
+    cases = dict(re.findall(r'^  (\S.*?)  +(\S.*)$', safe, re.MULTILINE))
+    assert cases == {'nothing fails': 'main answers',
+                     'main refuses connections': 'spare answers',
+                     'main is busy (429)': 'spare answers',
+                     'main refuses its key (401)': 'spare answers',
+                     'main has no balance (402)': 'spare answers',
+                     'main is silent (plain request)': 'the client gets 504 deadline_exceeded after 30s',
+                     'every endpoint refuses connections': 'the client gets 503 upstream_unreachable',
+                     'every endpoint is busy (429)': 'the client gets 429 upstream_rate_limited'}
+    assert 'main refuses connections                 the client gets 503 upstream_unreachable' in alone
+
+
+def test_t28_the_same_as_json(tmp_path):
+    told = json.loads(checked(tmp_path, TWO, '--json'))
+    assert [m['names'] for m in told['models']] == [['safe', 'also-safe'], ['alone']]
+    assert told['left_out'] == 0
+    rows = {(r['fails'], r['how']): r for r in told['models'][0]['rows']}
+    assert rows['first', 'key'] == {'fails': 'first', 'how': 'key', 'answered_by': 'spare', 'status': 200,
+                                    'after_ms': 0}
+    assert rows['all', 'busy']['code'] == 'upstream_rate_limited'
+    assert rows['all', 'busy']['answered_by'] is None
+
+
+def test_failures_can_be_left_out(tmp_path):
+    out = checked(tmp_path, TWO, '--no-failover')
+    assert 'model safe' in out and 'when endpoints fail' not in out
+
+
+def test_t28_many_models_are_rehearsed_by_kinds_and_no_more_than_a_hundred_of_them(tmp_path):
+    alike = [{'name': f'a{i}', 'tiers': [[{'endpoint': 'e'}]]} for i in range(400)]
+    others = [{**model, 'name': f'b{i}', 'deadline': f'{i + 1}s'} for i, model in enumerate(alike[:150])]
+    config = {'endpoints': [{'name': 'e', 'provider': 'openai', 'url': 'http://127.0.0.1:1/v1'}],
+              'models': alike + others}
+    told = json.loads(checked(tmp_path, json.dumps(config), '--json'))
+    assert len(told['models']) == 100 and told['left_out'] == 51
+    assert told['models'][0]['names'] == [f'a{i}' for i in range(400)]
+    out = checked(tmp_path, json.dumps(config))
+    assert 'model a0, a1, a2, a3, a4 and 395 more\n' in out
+    assert '51 models more go to other places; the first 100 kinds were rehearsed' in out
+
+
+def test_what_the_rehearsal_says_is_what_the_gateway_does(tmp_path, simulator, gateway):
+    """The two cases that can be had at once in the real world: an account that is empty, nobody there."""
+    empty = simulator('--fault', '402=1')
+    text = {'endpoints': [{'name': 'empty', 'provider': 'deepseek', 'url': empty.root, 'key': 'none'},
+                          {'name': 'well', 'provider': 'openai', 'url': simulator().v1}],
+            'models': [{'name': 'both', 'tiers': [[{'endpoint': 'empty'}], [{'endpoint': 'well'}]]},
+                       {'name': 'one', 'tiers': [[{'endpoint': 'empty'}]]}]}
+    told = json.loads(checked(tmp_path, json.dumps(text), '--json'))
+    both, one = ({(r['fails'], r['how']): r for r in m['rows']} for m in told['models'])
+    g = gateway(text)
+    answer = g.chat('both')
+    assert answer.headers['x-tidegate-endpoint'] == both['first', 'balance']['answered_by'] == 'well'
+    answer = g.chat('one')
+    assert answer.status == one['first', 'balance']['status']
+    assert answer.json()['error']['code'] == one['first', 'balance']['code']
