@@ -149,8 +149,8 @@ static void read_answer(const struct caller *c, struct failover_row *row)
 static struct failover_row rehearse(struct play *p, struct config *c, int model, enum failover_how how)
 {
     struct config *stage = config_stage(c, model, place, p);
-    const struct world_sim sims[] = {{WELL_HOST ":80", quick_sim(SIM_NONE)},
-                                     {ILL_HOST ":80", quick_sim(HOWS[how].fault)}};
+    const struct world_sim sims[] = {{.at = WELL_HOST ":80", .opts = quick_sim(SIM_NONE)},
+                                     {.at = ILL_HOST ":80", .opts = quick_sim(HOWS[how].fault)}};
     struct world_opts o = {.config = stage,
                            .net = {.seed = 1, .wall_us = clock_wall_us()},
                            .sims = sims,
