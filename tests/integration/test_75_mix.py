@@ -9,7 +9,9 @@ import re
 from kit import ROOT, config, http, until
 from kit.crowd import Visit, throng
 
-FAULTS = ('hang', '429', '500', '503', 'cut', 'stall', 'nodone', 'malformed', 'empty')
+# Those before a request is read have tests of their own, and so have the client's own mistakes.
+FAULTS = ('hang', 'drop', 'halfclose', 'garbage', 'reset_head', '401', '402', '429', '500', '502', '503', '529',
+          'loading', 'cut', 'reset', 'stall', 'nodone', 'malformed', 'error', 'resource', 'empty', 'too_long')
 REQUESTS = 1000
 PROMPTS = [f'Prompt {i}: what does the tide do?' for i in range(8)]
 TOKENS = 24
@@ -64,7 +66,7 @@ def judge(guest, texts, codes):
 
 
 def test_a_thousand_requests_among_all_faults(gateway, simulator):
-    faults = [option for name in FAULTS for option in ('--fault', f'{name}=0.05')]
+    faults = [option for name in FAULTS for option in ('--fault', f'{name}=0.02')]
     sims = [simulator('--seed', str(SEED + i), '--tokens', str(TOKENS), '--slots', '12',
                       '--keepalive', '20ms', *faults)
             for i in range(2)]
@@ -89,7 +91,8 @@ def test_a_thousand_requests_among_all_faults(gateway, simulator):
     gw.settle()
     for sim in sims:
         until(lambda sim=sim: sim.is_idle(), 'a simulator has nothing to do')
-        assert all(n > 0 for n in sim.stats()['faults'].values()), 'every fault was met'
+    for name in FAULTS:
+        assert any(sim.stats()['faults'][name] for sim in sims), f'{name} was met'
     until(lambda: gw.metrics().value('process_open_fds') <= descriptors, 'no descriptor is left open')
 
     page, stats = gw.metrics(), [sim.stats() for sim in sims]
@@ -105,6 +108,8 @@ def test_a_thousand_requests_among_all_faults(gateway, simulator):
         calls[dict(labels)['outcome']] += n
     assert sum(calls.values()) == sum(line['attempts'] for line in lines)
     arrived = sum(s['requests'] for s in stats)
-    assert arrived <= sum(calls.values()) <= arrived + calls['cancelled'] + calls['deadline']
+    # A connection that had rested and ends without a byte is taken for stale: its request is sent once more.
+    stale = sum(s['faults'][name] for s in stats for name in ('drop', 'halfclose'))
+    assert arrived - stale <= sum(calls.values()) <= arrived + calls['cancelled'] + calls['deadline']
     assert 0 < calls['account_busy'] <= sum(s['faults']['429'] for s in stats)
-    assert not {'client_error', 'credential', 'refused', 'dns', 'memory'} & {k for k, v in calls.items() if v}
+    assert not {'client_error', 'refused', 'dns', 'memory'} & {k for k, v in calls.items() if v}
