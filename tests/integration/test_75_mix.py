@@ -11,7 +11,8 @@ from kit.crowd import Visit, throng
 
 # Those before a request is read have tests of their own, and so have the client's own mistakes.
 FAULTS = ('hang', 'drop', 'halfclose', 'garbage', 'reset_head', '401', '402', '429', '500', '502', '503',
-          '529', 'loading', 'cut', 'reset', 'stall', 'nodone', 'malformed', 'error', 'resource', 'empty', 'too_long')
+          '529', 'loading', 'cut', 'reset', 'stall', 'nodone', 'malformed', 'error', 'resource', 'empty',
+          'too_long')
 REQUESTS = 1000
 PROMPTS = [f'Prompt {i}: what does the tide do?' for i in range(8)]
 TOKENS = 24
