@@ -6,12 +6,13 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
 import pytest
 
-from kit import ROOT
+from kit import ROOT, http, process
 from kit.process import PROGRAM, environment, run
 
 COMMANDS = ['serve', 'check', 'sim', 'load']
@@ -239,3 +240,52 @@ def test_the_checks_of_the_unit_are_what_they_say(place, tmp_path):
         for check in checks:
             assert run(*check, env=environment(DEEPSEEK_API_KEY='sk-x'))[0] == status
     os.unlink(file)
+
+
+def allowed_calls(unit):
+    """What SystemCallFilter of a unit leaves: names of system calls."""
+    listed = subprocess.run([tool('systemd-analyze'), '--no-pager', 'syscall-filter'], capture_output=True,
+                            text=True, timeout=120, check=True).stdout
+    sets, name = {}, None
+    for line in listed.splitlines():
+        if re.match(r'@[\w-]+', line):
+            name = line.strip()
+            sets[name] = []
+        elif name and re.match(r' +[@\w]', line):
+            sets[name].append(line.strip())
+
+    def calls(word):
+        return {c for member in sets[word] for c in calls(member)} if word in sets else {word}
+
+    kept = set()
+    for words in re.findall(r'^SystemCallFilter=(.*)$', unit.read_text(), re.MULTILINE):
+        named = {c for word in words.lstrip('~').split() for c in calls(word)}
+        kept = kept - named if words.startswith('~') else kept | named
+    return kept
+
+
+def test_the_service_can_do_what_the_program_does(place, yard, tmp_path, simulator):
+    """Every system call and address family of a start, a request and an end is one that the unit allows."""
+    binary = pathlib.Path(PROGRAM).read_bytes()
+    if b'__asan_init' in binary or b'__tsan_init' in binary:
+        pytest.skip('a sanitizer makes system calls of its own')
+    if run(tool('strace'), '-o', '/dev/null', 'true')[0] != 0:
+        pytest.skip('THE SANDBOX IS NOT TESTED: strace cannot trace here')
+    unit = place / 'usr/lib/systemd/system/tidegate.service'
+    trace, file = tmp_path / 'trace', tmp_path / 't.yaml'
+    file.write_text(json.dumps({'listen': '127.0.0.1:0', 'workers': 2, 'timeouts': {'drain_delay': '0s'},
+                                'endpoints': [{'name': 'up', 'provider': 'openai',
+                                               'url': simulator().v1.replace('127.0.0.1', 'localhost')}],
+                                'models': [{'name': '*', 'tiers': [[{'endpoint': 'up'}]]}]}))
+    gateway = yard.program(tool('strace'), '-f', '-qq', '-o', trace, PROGRAM, 'serve', file)
+    at = process.ready(gateway)[1]
+    assert http.chat(at, 'sim').status == 200
+    os.kill(int(trace.read_text().split()[0]), signal.SIGTERM)
+    assert gateway.wait() == 0
+    made = set(re.findall(r'^\d+ +(\w+)\(', trace.read_text(), re.MULTILINE))
+    assert len(made) > 20
+    # Refused with EPERM by design: the unit has set the limit of open files already.
+    assert made - allowed_calls(unit) <= {'prlimit64', 'setrlimit'}
+    used = set(re.findall(r'^\d+ +socket\((AF_\w+)', trace.read_text(), re.MULTILINE))
+    families = re.search(r'^RestrictAddressFamilies=(.*)$', unit.read_text(), re.MULTILINE)[1].split()
+    assert used <= set(families)
