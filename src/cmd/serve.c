@@ -28,6 +28,7 @@
 #include "cmd/process.h"
 #include "cmd/supervisor.h"
 #include "gateway/app.h"
+#include "gateway/certs.h"
 #include "gateway/control.h"
 #include "gateway/front.h"
 #include "gateway/trust.h"
@@ -381,6 +382,7 @@ static bool make(struct server *s)
     if (!make_workers(s) || !make_control(s))
         return false;
     listening_done(s->sockets, &s->log);
+    certs_warn(s->cfg, clock_wall_us() / CLOCK_SECOND_US, &s->log);
     return true;
 }
 

@@ -215,6 +215,13 @@ static bool reaches(struct slice host, uint16_t port, const char *at)
     return slice_eq(ip, host) || (slice_ieq(host, SLICE("localhost")) && is_loopback_name(ip));
 }
 
+static bool calls(const struct config_endpoint *ep, const char *at)
+{
+    if (strncmp(at, "unix:", 5) == 0)
+        return ep->socket != NULL && strcmp(ep->socket, at + 5) == 0;
+    return ep->socket == NULL && reaches(slice_of(ep->host), ep->port, at);
+}
+
 /* A gateway that is its own provider would call itself until something gives way. */
 static void check_self(struct draft *d)
 {
@@ -225,7 +232,7 @@ static void check_self(struct draft *d)
         const struct config_endpoint *ep = &c->endpoints[i];
 
         for (size_t k = 0; k < c->listen_n; k++) {
-            if (reaches(slice_of(ep->host), ep->port, c->listen[k].at))
+            if (calls(ep, c->listen[k].at))
                 notes_error(d->notes, field_place(n, "url"),
                             "this is where the gateway itself listens (%s): it would call itself; give the "
                             "provider's url",

@@ -127,3 +127,22 @@ size_t certs_check(const struct config *cfg, int64_t now_s, certs_say_cb say, vo
     }
     return faults_n;
 }
+
+struct warning {
+    const struct config *cfg;
+    struct log *log;
+};
+
+static void warn(void *ud, const struct config_file *at, const char *text)
+{
+    const struct warning *w = ud;
+
+    LOG_WRN(w->log, "%s:%d:%d: %s: %s", w->cfg->file, at->line, at->col, at->path, text);
+}
+
+void certs_warn(const struct config *cfg, int64_t now_s, struct log *log)
+{
+    struct warning w = {cfg, log};
+
+    certs_check(cfg, now_s, warn, &w);
+}

@@ -3,6 +3,7 @@
 #ifndef GATEWAY_CERTS_H
 #define GATEWAY_CERTS_H
 
+#include "base/log.h"
 #include "config/config.h"
 #include "io/tls.h"
 
@@ -22,5 +23,7 @@ struct tls_config *certs_find(const struct config *cfg, struct tls_config **cert
  * file at fault and a sentence. Returns how many there were. */
 typedef void (*certs_say_cb)(void *ud, const struct config_file *at, const char *text);
 size_t certs_check(const struct config *cfg, int64_t now_s, certs_say_cb say, void *ud);
+/* The same as warnings: a certificate whose time is over does not keep a gateway from serving. */
+void certs_warn(const struct config *cfg, int64_t now_s, struct log *log);
 
 #endif

@@ -269,10 +269,12 @@ static void on_enter(void *ud, const struct arrived *a)
     list_push_back(&k->conns, conn_node(c));
 }
 
-static void on_lost(void *ud, void *tag, enum door_loss why)
+static void on_lost(void *ud, const struct addr *peer, void *tag, enum door_loss why, const char *detail)
 {
+    (void)peer;
     (void)tag;
     (void)why;
+    (void)detail;
     ((struct side *)ud)->k->conns_n--;
 }
 

@@ -62,11 +62,12 @@ static void forget(struct arrival *a)
 static void lose(struct arrival *a, enum door_loss why)
 {
     struct door *d = a->door;
-    void *tag = a->tag;
+    char detail[160];
 
+    snprintf(detail, sizeof detail, "%s", why == DOOR_HANDSHAKE ? tls_why(a->stream) : "");
     stream_close(&a->stream);
     forget(a);
-    d->cb->lost(d->ud, tag, why);
+    d->cb->lost(d->ud, &a->peer, a->tag, why, detail);
 }
 
 /* `bytes` were read already and are the owner's. */
@@ -223,7 +224,7 @@ static void on_accept(void *ud, struct stream *s, const struct addr *peer)
         return;
     }
     stream_close(&s);
-    d->cb->lost(d->ud, NULL, DOOR_CROWDED);
+    d->cb->lost(d->ud, peer, NULL, DOOR_CROWDED, "");
 }
 
 struct door *door_open(struct loop *l, const struct door_opts *o, struct addr *bound)

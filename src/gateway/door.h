@@ -47,7 +47,8 @@ struct door_cb {
     /* The certificates to show now; borrowed. NULL: those that the door was opened with. */
     struct tls_config *(*certs)(void *ud, const char *at);
     void (*enter)(void *ud, const struct arrived *a); /* takes the stream over; nothing was read of it yet */
-    void (*lost)(void *ud, void *tag, enum door_loss why);
+    /* `detail` (may be "") says more, for a log: OpenSSL's reason. */
+    void (*lost)(void *ud, const struct addr *peer, void *tag, enum door_loss why, const char *detail);
 };
 
 struct door_opts {

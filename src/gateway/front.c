@@ -59,12 +59,16 @@ static struct tls_config *present_certs(void *ud, const char *at)
     return certs_find(desk_config(d), d->edition->certs, at);
 }
 
-static void on_lost(void *ud, void *tag, enum door_loss why)
+static void on_lost(void *ud, const struct addr *peer, void *tag, enum door_loss why, const char *detail)
 {
     struct worker *w = ud;
+    char who[ADDR_TEXT_BYTES];
 
     note_loss(w, why);
     leave(w, tag);
+    addr_format(peer, who, sizeof who);
+    LOG_DBG(w->app->log, "a connection from %s was not let in: %s%s%s", who, stats_loss_name(why),
+            detail[0] != '\0' ? ": " : "", detail);
 }
 
 /* -- plain HTTP where TLS is spoken ---------------------------------------------------------------------- */

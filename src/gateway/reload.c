@@ -167,6 +167,7 @@ static void put_in_force(struct reload *r, struct config *cfg, struct reload_res
         return;
     }
     compare(r, cfg, out);
+    certs_warn(cfg, clock_wall_us() / CLOCK_SECOND_US, r->app->log);
     app_put_in_force(r->app, &e);
 }
 

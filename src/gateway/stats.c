@@ -4,7 +4,6 @@
 #include "gateway/stats.h"
 
 #include "base/assert.h"
-#include "gateway/door.h"
 
 static const char *const RESULTS[RESULT_N] = {"full", "failed", "refused", "cancelled", "local"};
 static const char *const SCOPES[LIMITS_SCOPES_N] = {"key", "key_model", "model"};
@@ -30,6 +29,11 @@ const char *stats_result_name(enum result r)
 const char *stats_route_name(enum route_id r)
 {
     return ROUTE_NAMES[r];
+}
+
+const char *stats_loss_name(enum door_loss why)
+{
+    return LOSSES[why];
 }
 
 size_t stats_code(int status)

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/metrics.h"
 #include "config/config.h"
+#include "gateway/door.h"
 #include "policy/outcome.h"
 #include "shared/limits.h"
 
@@ -45,6 +46,7 @@ void stats_fini(struct stats *s);
 
 const char *stats_result_name(enum result r);
 const char *stats_route_name(enum route_id r);
+const char *stats_loss_name(enum door_loss why);
 
 /* Row numbers. */
 static inline size_t stats_route_result(enum route_id route, enum result r)

@@ -299,3 +299,14 @@ def test_a_start_with_a_wrong_key_says_where(authority, tmp_path):
         'models': [{'name': 'm', 'tiers': [[{'endpoint': 'a'}]]}]}))
     status, _, err = run(PROGRAM, 'serve', file)
     assert status == 1 and f'{other[1]}: the key does not belong to the certificate' in err
+
+
+def test_an_expired_certificate_is_warned_of_and_served(secure, authority):
+    """Clients decide whether to accept it; a restart must not take the plain listeners down as well."""
+    pair = authority.pair(days=-1)
+    gw = secure(files(pair), log_level='debug')
+    assert f'{pair[0]}: the certificate expired on ' in gw.stderr()
+    with pytest.raises(ssl.SSLCertVerificationError):
+        http.Wire(gw.tls_at, tls=authority.client())
+    gw.wait_for('was not let in: tls_handshake: .*expired')
+    gw.settle()
