@@ -56,7 +56,8 @@ static struct slice join(const struct slice *pieces, size_t n, struct arena *tur
         bytes += pieces[i].n;
     p = at = arena_bytes(turn, bytes);
     for (size_t i = 0; i < n; i++) {
-        memcpy(at, pieces[i].p, pieces[i].n);
+        if (pieces[i].n > 0)
+            memcpy(at, pieces[i].p, pieces[i].n);
         at += pieces[i].n;
     }
     return (struct slice){p, bytes};
