@@ -5,13 +5,13 @@
 
 #define ERROR_MAX_BYTES 8192
 
-#define ROW(status_, type_, code_, param_, text_)                                       \
-    {                                                                                   \
-        .status = status_, .type = type_, .code = code_, .param = param_, .text = text_ \
+#define ROW(status_, type_, code_, param_, text_)                                                 \
+    {                                                                                             \
+        .status = (status_), .type = (type_), .code = (code_), .param = (param_), .text = (text_) \
     }
-#define SHAPED(status_, type_, text_, shape_)                            \
-    {                                                                    \
-        .status = status_, .type = type_, .text = text_, .shape = shape_ \
+#define SHAPED(status_, type_, text_, shape_)                                    \
+    {                                                                            \
+        .status = (status_), .type = (type_), .text = (text_), .shape = (shape_) \
     }
 
 static const struct sim_error ERRORS[SIM_FAULT_N] = {

@@ -48,9 +48,9 @@ enum sim_shape { SIM_SHAPE_OPENAI, SIM_SHAPE_ANTHROPIC, SIM_SHAPE_LLAMA, SIM_SHA
 
 struct sim_error {
     int status;
+    enum sim_shape shape;
     const char *type, *code, *param; /* code and param: NULL is null */
     const char *text;
-    enum sim_shape shape;
     struct header more; /* one more header; name.n 0: none */
 };
 

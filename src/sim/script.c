@@ -16,6 +16,12 @@ static uint32_t least(int64_t a, int64_t b)
     return (uint32_t)(a < b ? a : b);
 }
 
+/* Many choices share what one may have ten times over: a request cannot ask for memory without bound. */
+static uint32_t most_words(const struct sim_casting *k)
+{
+    return 10 * SIM_TOKENS_MAX / (k->ask->prompts_n * k->ask->choices_n);
+}
+
 /* -- going on ------------------------------------------------------------------------------------------- */
 
 /* Moves the span behind `given` when that is a beginning of it. */
@@ -73,6 +79,7 @@ static struct sim_choice cast_choice(const struct sim_casting *k, uint64_t hash)
     if (p->fault == SIM_EMPTY || k->mean == 0)
         return c;
     c.words.n = p->tokens >= 0 ? (uint32_t)p->tokens : (uint32_t)sim_text_length(hash, (size_t)k->mean);
+    c.words.n = least(c.words.n, most_words(k));
     if (k->thinks)
         c.thoughts.n = (uint32_t)sim_text_length(c.thoughts.hash, (size_t)k->mean / 4);
     if (k->continues)

@@ -49,7 +49,7 @@ struct sim_casting {
 };
 
 /* Choices live in the arena, in the order of the prompts, each with its samples. */
-void sim_script_write(struct sim_script *s, const struct sim_casting *c, struct arena *arena);
+void sim_script_write(struct sim_script *s, const struct sim_casting *k, struct arena *arena);
 /* The step that is next, and moves on: choices take turns. There must be one left. */
 struct sim_step sim_script_take(struct sim_script *s);
 

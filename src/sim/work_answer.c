@@ -108,6 +108,8 @@ static void begin_stream(struct sim_work *w)
     if (breaks(w->plan.fault) && w->plan.k == 0)
         return; /* not even an empty event */
     first = work_with_comments(w, w->form->first(&w->script, &w->sim->loop->turn));
+    if (w->plan.fault == SIM_TOO_SHORT && first.n == 0)
+        first = w->form->end(&w->script, true, &w->sim->loop->turn);
     if (w->plan.fault == SIM_TOO_SHORT)
         work_send_chunk_wrong(w, first, -WRONG_BYTES);
     else

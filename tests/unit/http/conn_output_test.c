@@ -304,3 +304,21 @@ TEST(refusals_without_an_owners_word_are_answered_all_the_same)
     mem_loop_fini(&loop);
     mem_stream_fini(&s);
 }
+
+TEST(raw_bytes_stand_outside_of_all_framing)
+{
+    struct http_peer p;
+
+    ask(&p, GET);
+    conn_raw(p.conn, SLICE("no HTTP"));
+    CHECK(conn_head_sent(p.conn));
+    conn_raw(p.conn, SLICE_NONE);
+    conn_abort(p.conn); /* in an orderly way: what was queued goes out */
+    expect(&p, "no HTTP", false);
+    ask(&p, GET);
+    conn_head(p.conn, 200, NULL, 0, 3);
+    conn_body(p.conn, SLICE("abc"));
+    conn_raw(p.conn, SLICE("defg"));
+    conn_end(p.conn);
+    expect(&p, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdefg", true);
+}

@@ -104,6 +104,45 @@ TEST(several_choices_take_turns_and_are_each_their_own)
     kit_fini(&k);
 }
 
+TEST(deepseeks_choices_end_one_by_one_and_count_once)
+{
+    struct caller *c;
+    struct kit k;
+
+    begin(&k);
+    c = ask(&k, "/chat/completions",
+            "{\"model\":\"m\",\"n\":4,\"stream\":true,\"stream_options\":{\"include_usage\":true}," ASK "}");
+    CHECK(c->complete && c->done);
+    CHECK_INT(buf_count(&c->body, "\"finish_reason\":\"stop\""), 4);
+    CHECK_INT(buf_count(&c->body, "\"usage\":{"), 1);
+    CHECK(slice_find(buf_slice(&c->body), SLICE("}}}\n\ndata: [DONE]\n\n")) >= 0); /* on the very last */
+    kit_fini(&k);
+}
+
+TEST(faults_have_their_shape_in_every_api)
+{
+    static const char *const PATHS[] = {"/v1/completions", "/v1/messages", "/v1/responses"};
+    static const char body[] = "{\"model\":\"m~tokens=9,%s\",\"stream\":%s,\"prompt\":\"x\",\"input\":\"x\","
+                               "\"max_tokens\":50," ASK "}";
+    static const char *const BROKEN[] = {"cut=2", "reset=2", "too_short", "garbage", "reset_head", "drop"};
+    char text[256];
+
+    for (size_t i = 0; i < 3 * (sizeof BROKEN / sizeof BROKEN[0]); i++) {
+        for (int stream = 0; stream < 2; stream++) {
+            const char *fault = BROKEN[i / 3];
+            struct caller *c;
+            struct kit k;
+
+            begin(&k);
+            snprintf(text, sizeof text, body, fault, stream ? "true" : "false");
+            c = ask(&k, PATHS[i % 3], text);
+            if (!CHECK(!c->complete || (!stream && i / 3 == 2)))
+                printf("# %s %s\n", PATHS[i % 3], text);
+            kit_fini(&k);
+        }
+    }
+}
+
 TEST(a_list_of_prompts_is_answered_in_order_with_all_samples)
 {
     struct caller *alone, *list, *stream, *ids;

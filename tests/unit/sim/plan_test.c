@@ -124,3 +124,74 @@ TEST(probabilities_hold_and_a_suffix_comes_first)
     CHECK_INT(p.fault, SIM_HANG);
     arena_fini(&arena);
 }
+
+TEST(layers_override_each_other_and_rules_are_read)
+{
+    struct sim_timeline_row row = {0, CLOCK_NEVER_US, {SIM_NONE, SLICE("503,ttft=7s")},
+                                   1, SLICE("any"),   {NULL, 0}};
+    struct sim_timeline timeline = {&row, 1};
+    struct sim_case c = {.listener = SLICE("a")};
+    struct sim_rule rule;
+    struct sim_opts o;
+    struct sim_plan p;
+    struct arena arena;
+    const char *why;
+    struct rng dice;
+
+    arena_init(&arena, NULL, 0, 1024);
+    rng_seed(&dice, 1);
+    sim_opts_default(&o);
+    o.fault_p[SIM_CUT] = 1;
+    c.opts = &o;
+    c.model = SLICE("any~gap=1ms");
+    CHECK(sim_plan_make(&c, &dice, &arena, &p, &why));
+    CHECK_INT(p.fault, SIM_CUT);
+    o.timeline = &timeline;
+    CHECK(sim_plan_make(&c, &dice, &arena, &p, &why));
+    CHECK(p.fault == SIM_503 && p.ttft.median_us == 7 * CLOCK_SECOND_US && p.gap.median_us == CLOCK_MS_US);
+    CHECK(sim_rule_parse(SLICE("429,retry_after=3"), &rule));
+    c.rule = &rule;
+    CHECK(sim_plan_make(&c, &dice, &arena, &p, &why));
+    CHECK(p.fault == SIM_429 && slice_eq(p.retry_after, SLICE("3")) &&
+          p.ttft.median_us == 7 * CLOCK_SECOND_US);
+    c.model = SLICE("any~stall=4");
+    CHECK(sim_plan_make(&c, &dice, &arena, &p, &why));
+    CHECK(p.fault == SIM_STALL && p.k == 4);
+    c.rule = NULL;
+    c.model = SLICE("other");
+    CHECK(sim_plan_make(&c, &dice, &arena, &p, &why));
+    CHECK_INT(p.fault, SIM_CUT);
+    CHECK(sim_rule_parse(SLICE("refuse"), &rule) && rule.early == SIM_REFUSE);
+    CHECK(!sim_rule_parse(SLICE(""), &rule) && !sim_rule_parse(SLICE("refuse,cut"), &rule));
+    arena_fini(&arena);
+}
+
+TEST(values_of_retry_after_and_comments_are_checked)
+{
+    static const char *const BAD[] = {"a~retry_after",
+                                      "a~retry_after=",
+                                      "a~retry_after=soon",
+                                      "a~retry_after=--1",
+                                      "a~retry_after=1.5",
+                                      "a~retry_after=date",
+                                      "a~retry_after=date:",
+                                      "a~comments",
+                                      "a~comments=everywhere",
+                                      "a~tool=1",
+                                      "a~continue=yes",
+                                      "a~slow_head=fast",
+                                      "a~refuse",
+                                      "a~tls_hang",
+                                      "a~503=1"};
+    struct sim_opts o;
+    struct sim_plan p;
+
+    sim_opts_default(&o);
+    for (size_t i = 0; i < sizeof BAD / sizeof BAD[0]; i++) {
+        if (!CHECK(!plan(&o, BAD[i], &p)))
+            printf("# accepted: %s\n", BAD[i]);
+    }
+    CHECK(plan(&o, "a~comments=first,comments=done,slow_head=2s,retry_after=date:5s", &p));
+    CHECK_INT(p.comments, SIM_COMMENT_FIRST | SIM_COMMENT_DONE);
+    CHECK_INT(p.fault_us, 2 * CLOCK_SECOND_US);
+}

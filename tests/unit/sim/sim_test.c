@@ -201,6 +201,64 @@ TEST(answers_that_end_well_and_are_not)
     with_fault("empty", false, judge_empty);
 }
 
+static void judge_reset(struct kit *k, struct caller *c)
+{
+    CHECK_INT(c->status, 200);
+    CHECK_INT(c->why, ERR_RESET);
+    CHECK(!c->complete && !c->done);
+    if (c->events_n > 0)
+        check_text(c, "x", 3);
+    CHECK_INT(sim_stats(k->sim)->cut_n, 1);
+}
+
+static void judge_resource(struct kit *k, struct caller *c)
+{
+    CHECK(c->complete && c->done == (c->events_n > 0));
+    check_text(c, "x", 3);
+    CHECK_INT(buf_count(&c->body, "\"finish_reason\":\"insufficient_system_resource\""), 1);
+    CHECK_INT(sim_stats(k->sim)->answered_n, 1);
+}
+
+static void judge_error(struct kit *k, struct caller *c)
+{
+    CHECK_INT(c->status, 200);
+    CHECK(c->complete && !c->done);
+    CHECK(buf_has(&c->body, "{\"error\":{\"message\":\"The server had an error"));
+    if (c->events_n > 0)
+        check_text(c, "x", 3);
+    CHECK(c->error_event == (c->events_n > 0));
+    CHECK_INT(sim_stats(k->sim)->answered_n, 1);
+}
+
+TEST(answers_that_fail_inside)
+{
+    for (int stream = 0; stream < 2; stream++) {
+        with_fault("reset=3", stream, judge_reset);
+        with_fault("resource=3", stream, judge_resource);
+        with_fault("error=3", stream, judge_error);
+    }
+}
+
+/* DeepSeek's form carries the reason on its last token. */
+TEST(an_answer_for_want_of_resources_ends_in_both_forms)
+{
+    struct sim_opts o;
+    struct caller *c, *nothing;
+    struct kit k;
+
+    sim_opts_default(&o);
+    o.deepseek = true;
+    kit_init(&k, &o);
+    c = kit_chat(&k, "deepseek~tokens=6,resource=2", true, "x", ",\"thinking\":{\"type\":\"disabled\"}");
+    nothing = kit_chat(&k, "deepseek~resource=0", true, "x", "");
+    kit_run(&k, 10 * CLOCK_SECOND_US);
+    CHECK(c->done && nothing->done);
+    check_text(c, "x", 2);
+    CHECK_INT(buf_count(&c->body, "\"finish_reason\":\"insufficient_system_resource\""), 1);
+    CHECK_INT(buf_count(&nothing->body, "\"finish_reason\":\"insufficient_system_resource\""), 1);
+    kit_fini(&k);
+}
+
 static void judge_size(struct kit *k, struct caller *c)
 {
     CHECK(c->done);
@@ -233,6 +291,7 @@ static uint64_t run_of_seed(uint64_t seed, struct sim_stats *out)
         if (sim_fault_is_asked((enum sim_fault)f))
             o.fault_p[f] = 0.03;
     }
+    o.fault_p[SIM_REFUSE] = o.fault_p[SIM_CONNECT_HANG] = 0.05;
     kit_init(&k, &o);
     for (int i = 0; i < 200; i++) {
         char prompt[16];
