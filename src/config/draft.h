@@ -27,6 +27,7 @@ struct draft {
     const struct config_env *env;
     /* Sections as they stand in the file, NULL where they do not. */
     const struct node *listen, *tls, *admin, *metrics, *cors, *keys, *accounts, *endpoints, *models;
+    const struct node *timeouts, *limits;
 };
 
 void listeners_read(struct draft *d);
@@ -40,5 +41,7 @@ int models_find(struct draft *d, struct slice name, const char *shown, struct pl
 void keys_read(struct draft *d);
 /* What can only be judged when everything has been read. */
 void rules_check(struct draft *d);
+/* Warnings about what cannot do what it was meant for; when nothing is wrong. */
+void sense_check(struct draft *d);
 
 #endif

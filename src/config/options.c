@@ -103,6 +103,10 @@ void options_read(struct draft *d, const struct node *section, void *unused)
     (void)unused;
     if (!value_is(d->notes, section, NODE_MAP, ""))
         return;
+    if (slice_eq(section->key, SLICE("timeouts")))
+        d->timeouts = section;
+    else
+        d->limits = section;
     for (const struct node *n = section->first; n; n = n->next) {
         const struct option *row = find(section->key, n->key);
 

@@ -260,5 +260,6 @@ void rules_check(struct draft *d)
         check_used(d);
         check_slots(d);
         check_self(d);
+        sense_check(d);
     }
 }

@@ -15,6 +15,12 @@
     "endpoints: [{name: a, provider: openai, url: \"http://127.0.0.1:1/v1\", key: none}]\n" \
     "models: [{name: m, tiers: [[{endpoint: a}]]}]\n"
 
+#define TWO_ENDPOINTS                                                              \
+    "endpoints:\n"                                                                 \
+    "  - {name: a, provider: openai, url: \"http://127.0.0.1:1/v1\", key: none}\n" \
+    "  - {name: b, provider: openai, url: \"http://127.0.0.1:2/v1\", key: none}\n" \
+    "models:\n"
+
 static inline const char *reading_get(void *ud, const char *name)
 {
     static const char *const values[][2] = {
