@@ -33,6 +33,18 @@ quietly() {
     rm -f "$log"
 }
 
+# Installs packages and starts none of the services that some of them bring (the tests' nginx and HAProxy): a
+# policy of the machine's own stands, and one that is made here goes again.
+install_only() {
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' > $policy
+        chmod 755 $policy
+        trap 'rm -f $policy' EXIT
+    fi
+    quietly apt-get install -y -qq --no-install-recommends --no-upgrade --no-remove "$@"
+}
+
 # The address of the Debian mirror that this machine uses already; no host is named here.
 # apt knows a source's origin only once it has its lists; before that the first bookworm source is taken.
 debian_mirror() {
@@ -85,7 +97,7 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 if [ -n "$first" ]; then
     quietly apt-get update -qq
-    quietly apt-get install -y -qq --no-install-recommends --no-upgrade --no-remove $first
+    (install_only $first)
 fi
 if [ -n "$second" ]; then
     from_trixie $second

@@ -10,12 +10,12 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-packages="curl ca-certificates procps strace python3 python3-venv python3-pytest man-db mandoc
+packages="curl ca-certificates procps strace nginx-light haproxy python3 python3-venv python3-pytest man-db mandoc
  python3-jsonschema python3-yaml"
 for arg in "$@"; do
     case $arg in
     --check) packages="$packages clang-format-14 clang-tidy-14" ;;
-    --bench) packages="$packages nginx-light haproxy linux-perf" ;;
+    --bench) packages="$packages linux-perf" ;;
     --browser) packages="$packages chromium" ;;
     *) echo "test_deps: unknown argument $arg" >&2; exit 2 ;;
     esac

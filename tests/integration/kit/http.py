@@ -151,7 +151,7 @@ class Wire:
             return
         while True:
             size = self.until(b'\r\n')
-            assert re.fullmatch(rb'[0-9a-f]+', size), size
+            assert re.fullmatch(rb'[0-9a-fA-F]+', size), size
             piece = self.exactly(int(size, 16))
             assert self.exactly(2) == b'\r\n'
             if not piece:

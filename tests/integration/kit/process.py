@@ -95,7 +95,7 @@ class Process:
 def ready(program):
     """Waits for the banner of a gateway; returns it and where the gateway listens."""
     program.drain_delay = True
-    port = int(program.wait_for(r'is ready\n\n  listening at +http://127\.0\.0\.1:(\d+)').group(1))
+    port = int(program.wait_for(r'is ready\n\n  listening at +https?://127\.0\.0\.1:(\d+)').group(1))
     program.wait_for(r'in your code .*\n')
     return program.stderr(), ('127.0.0.1', port)
 
@@ -134,7 +134,7 @@ class Gateway(Process):
             argv = [sys.executable, ROOT / 'tests/integration/kit/activate.py', ','.join(map(str, fds)),
                     ':'.join(name for name, _ in sockets), *argv]
         super().__init__(folder, name, argv, environment(**(env or {})), fds=fds)
-        port = int(self.wait_for(r'is ready\n\n  listening at +http://127\.0\.0\.1:(\d+)').group(1))
+        port = int(self.wait_for(r'is ready\n\n  listening at +https?://127\.0\.0\.1:(\d+)').group(1))
         self.at = ('127.0.0.1', port)
         self.root = f'http://127.0.0.1:{port}'
         self.v1 = self.root + '/v1'
