@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""nginx and HAProxy with the configurations that docs/behind-a-proxy.md shows. Addresses, files and how often a
-server's health is asked for are the test's; every other word is the page's."""
+"""nginx and HAProxy with the configurations that docs/behind-a-proxy.md shows. Addresses, files and how often
+a server's health is asked for are the test's; every other word is the page's."""
 import re
 import shutil
 
@@ -10,6 +10,7 @@ from . import ROOT, until
 from .process import free_port
 
 PAGE = ROOT / 'docs/behind-a-proxy.md'
+TITLES = {'nginx': 'nginx', 'haproxy': 'HAProxy'}  # as the page's headings have them
 NGINX = '''
 daemon off; master_process off; pid {name}.pid; error_log {name}.err warn;
 events {{ worker_connections 256; }}
@@ -51,8 +52,8 @@ def put(text, **places):
 
 
 class Site:
-    """What a page's configuration needs besides: `pair` is the certificate and key that the proxy shows, `ca` an
-    authority's file, `to` an address behind it."""
+    """Where proxies stand: `pair` is the certificate and key that they show, `ca` the file of the authority
+    that they trust."""
     def __init__(self, yard, pair, ca):
         self.yard, self.folder, self.ca = yard, yard.folder, ca
         self.cert, self.key = pair
@@ -81,7 +82,7 @@ class Site:
     def in_front(self, kind, to, secure=False):
         """A proxy before a gateway at `to`, which speaks TLS itself if `secure`."""
         where = f'{to[0]}:{to[1]}'
-        heading = f'{"nginx" if kind == "nginx" else "HAProxy"} in front' + (', with TLS between' if secure else '')
+        heading = f'{TITLES[kind]} in front' + (', with TLS between' if secure else '')
         places = {'10.0.0.5:8443' if secure else '127.0.0.1:8080': where}
         if kind == 'nginx':
             places.update({'listen 443': 'listen 127.0.0.1:{port}', '/etc/ssl/llm.example.com.pem': self.cert,
@@ -89,8 +90,8 @@ class Site:
             if secure:
                 places['/etc/ssl/inside-ca.pem'] = self.ca
         else:
-            places.update({'bind :443': 'bind 127.0.0.1:{port}', '/etc/haproxy/llm.example.com.pem': self.both,
-                           'inter 1s': 'inter 1h'})
+            places.update({'bind :443': 'bind 127.0.0.1:{port}', 'inter 1s': 'inter 1h',
+                           '/etc/haproxy/llm.example.com.pem': self.both})
             if secure:
                 places['/etc/haproxy/inside-ca.pem'] = self.ca
         return self.start(heading, kind, places)
@@ -104,4 +105,4 @@ class Site:
         else:
             places.update({'bind :8443': 'bind 127.0.0.1:{port}', '/etc/haproxy/engine.inside.pem': self.both,
                            'inter 2s': 'inter 1h'})
-        return self.start(f'An engine behind {"nginx" if kind == "nginx" else "HAProxy"}', kind, places)
+        return self.start(f'An engine behind {TITLES[kind]}', kind, places)
