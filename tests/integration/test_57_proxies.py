@@ -31,7 +31,7 @@ def chunk(data):
 
 class Conversation:
     """An origin's script of a stream in which no event is sent before the client has confirmed the last one:
-    where a single event is held back, it stands still. `breaks_off`: it ends after that many, without an end."""
+    where a single event is held back, it stands still. `breaks_off`: after that many it just ends."""
     def __init__(self, breaks_off=None):
         self.confirmed, self.left = threading.Semaphore(0), threading.Event()
         self.events_n, self.breaks_off = breaks_off or EVENTS, breaks_off
@@ -197,8 +197,8 @@ def test_http_2_before_the_proxy(front, origin, authority):
                 + b'0\r\n\r\n')
     _, door = front(up)
     url = f'https://localhost:{door.at[1]}{http.CHAT}'
-    status, said, complaint = run('curl', '-sS', '--http2', '--cacert', authority.file, '-w', '%{http_version}',
-                                  '-H', 'Content-Type: application/json', '-d',
+    status, said, complaint = run('curl', '-sS', '--http2', '--cacert', authority.file, '-w',
+                                  '%{http_version}', '-H', 'Content-Type: application/json', '-d',
                                   json.dumps(http.chat_body('m', stream=True)), url)
     assert (status, complaint) == (0, '')
     assert said.endswith('data: [DONE]\n\n2') and said.count('data: {') == EVENTS + 1
