@@ -78,7 +78,8 @@ static int usage(FILE *to, int code)
             "DEEPSEEK_API_KEY, OPENAI_API_KEY and OPENAI_BASE_URL say; else the engines that listen on the "
             "usual ports of\n"
             "this machine (llama-server, Ollama, vLLM, SGLang); else the built-in simulator.\n"
-            "SIGTERM drains and stops; a second one stops at once. SIGHUP reads FILE again.\n");
+            "SIGTERM drains and stops; a second one stops at once. SIGHUP reads FILE again.\n"
+            "\nExit codes: 0 fine, 1 failed, 2 usage.\n");
     return code;
 }
 

@@ -18,18 +18,18 @@
 enum row_kind { ROW_SHAPE, ROW_OBJECT, ROW_KEY };
 
 struct row {
-    enum row_kind kind;
     const char *name;
     const char *shape; /* ROW_SHAPE: its JSON; ROW_KEY: the name of the shape */
-    bool required;
-    const char *dflt; /* JSON, or NULL */
+    const char *dflt;  /* JSON, or NULL */
     const char *doc;
+    enum row_kind kind;
+    bool required;
 };
 
 static const struct row rows[] = {
-#define SHAPE(name, json, doc) {ROW_SHAPE, #name, json, false, NULL, doc},
-#define OBJECT(name, source, table, doc) {ROW_OBJECT, #name, NULL, false, NULL, doc},
-#define KEY(name, shape, required, dflt, doc) {ROW_KEY, name, #shape, required, dflt, doc},
+#define SHAPE(name, json, doc) {#name, json, NULL, doc, ROW_SHAPE, false},
+#define OBJECT(name, source, table, doc) {#name, NULL, NULL, doc, ROW_OBJECT, false},
+#define KEY(name, shape, required, dflt, doc) {name, #shape, dflt, doc, ROW_KEY, required},
 #include "config/schema.def"
 #undef SHAPE
 #undef OBJECT
