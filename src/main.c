@@ -16,7 +16,7 @@ static const struct {
 } COMMANDS[] = {
     {"serve", serve_main,
      "[FILE]   run the gateway (no FILE: tidegate.yaml, else the environment, else the simulator)"},
-    {"check", check_main, "[FILE]   say what is wrong with a configuration, or where each model goes, also in trouble"},
+    {"check", check_main, "[FILE]   say what is wrong with a configuration, or what each model resolves to"},
     {"sim", sim_main, "         run the provider simulator"},
     {"load", load_main, "[URL]    send requests as an open loop and say what came of them"},
 };
