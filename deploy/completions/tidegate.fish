@@ -3,7 +3,7 @@
 
 complete -c tidegate -f
 complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load" -a serve -d 'run the gateway (no FILE: tidegate.yaml, else the environment, else the simulator)'
-complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load" -a check -d 'say what is wrong with a configuration, or where each model goes, also in trouble'
+complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load" -a check -d 'say what is wrong with a configuration, or what each model resolves to'
 complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load" -a sim -d 'run the provider simulator'
 complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load" -a load -d 'send requests as an open loop and say what came of them'
 complete -c tidegate -n "__fish_seen_subcommand_from serve" -l help -d 'says what the command does'
