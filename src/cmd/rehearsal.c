@@ -56,8 +56,37 @@ static size_t sort_out(const struct config *c, int *first)
     return left_out;
 }
 
-typedef void (*kind_cb)(struct buf *out, const struct config *c, const int *first, int model,
-                        const struct failover *f);
+/* A kind of models, asked in one API. */
+struct kind {
+    const struct config *config;
+    const int *first; /* as sort_out has it */
+    int model;
+    const char *path; /* "/v1/messages" */
+    bool is_chat;
+    struct failover failover;
+};
+
+typedef void (*kind_cb)(struct buf *out, const struct kind *k);
+
+/* In chat, and in the other APIs where that makes a difference. */
+static void each_api(struct config *c, struct kind *k, struct buf *out, kind_cb cb)
+{
+    static const struct {
+        enum surface_id surface;
+        const char *path;
+    } apis[] = {{SURFACE_CHAT, "/v1/chat/completions"},
+                {SURFACE_RESPONSES, "/v1/responses"},
+                {SURFACE_MESSAGES, "/v1/messages"}};
+
+    for (size_t i = 0; i < COUNT_OF(apis); i++) {
+        k->is_chat = apis[i].surface == SURFACE_CHAT;
+        if (!k->is_chat && !failover_differs(c, k->model, apis[i].surface))
+            continue;
+        k->path = apis[i].path;
+        failover_rehearse(c, k->model, apis[i].surface, &k->failover);
+        cb(out, k);
+    }
+}
 
 static size_t each_kind(struct config *c, struct buf *out, kind_cb cb)
 {
@@ -65,12 +94,10 @@ static size_t each_kind(struct config *c, struct buf *out, kind_cb cb)
     size_t left_out = sort_out(c, first);
 
     for (size_t i = 0; i < c->models_n; i++) {
-        struct failover f;
+        struct kind k = {.config = c, .first = first, .model = (int)i};
 
-        if (first[i] != (int)i)
-            continue;
-        failover_rehearse(c, (int)i, &f);
-        cb(out, c, first, (int)i, &f);
+        if (first[i] == (int)i)
+            each_api(c, &k, out, cb);
     }
     mem_free(first);
     return left_out;
@@ -78,17 +105,20 @@ static size_t each_kind(struct config *c, struct buf *out, kind_cb cb)
 
 /* -- as a table ------------------------------------------------------------------------------------------ */
 
-static void say_names(struct buf *out, const struct config *c, const int *first, int model)
+static void say_names(struct buf *out, const struct kind *k)
 {
+    const struct config *c = k->config;
     size_t n = 0;
 
     SAY(out, "\nwhen endpoints fail: model");
     for (size_t i = 0; i < c->models_n; i++) {
-        if (first[i] == model && n++ < NAMES_SHOWN_MAX)
+        if (k->first[i] == k->model && n++ < NAMES_SHOWN_MAX)
             SAY(out, "%s %.*s", n > 1 ? "," : "", SLICE_ARG(c->models[i].name));
     }
     if (n > NAMES_SHOWN_MAX)
         SAY(out, " and %zu more", n - NAMES_SHOWN_MAX);
+    if (!k->is_chat)
+        SAY(out, ", asked at %s", k->path);
     SAY(out, "\n");
 }
 
@@ -119,10 +149,11 @@ static void say_row(struct buf *out, const struct failover_row *row, const char 
     SAY(out, "%s%s\n", ms > 0 ? " after " : "", ms > 0 ? after : "");
 }
 
-static void say_kind(struct buf *out, const struct config *c, const int *first, int model,
-                     const struct failover *f)
+static void say_kind(struct buf *out, const struct kind *k)
 {
-    say_names(out, c, first, model);
+    const struct failover *f = &k->failover;
+
+    say_names(out, k);
     for (size_t i = 0; i < f->rows_n; i++)
         say_row(out, &f->rows[i], f->rows[0].by);
 }
@@ -163,14 +194,15 @@ static void add_row(struct buf *out, const struct failover_row *row)
     SAY(out, ", \"after_ms\": %lld}", (long long)((row->after_us + 500) / 1000));
 }
 
-static void add_kind(struct buf *out, const struct config *c, const int *first, int model,
-                     const struct failover *f)
+static void add_kind(struct buf *out, const struct kind *k)
 {
+    const struct config *c = k->config;
+    const struct failover *f = &k->failover;
     const char *comma = "";
 
-    SAY(out, "%s\n  {\"names\": [", model > 0 ? "," : "");
+    SAY(out, "%s\n  {\"api\": \"%s\", \"names\": [", k->model > 0 || !k->is_chat ? "," : "", k->path);
     for (size_t i = 0; i < c->models_n; i++) {
-        if (first[i] == model) {
+        if (k->first[i] == k->model) {
             add_text(out, comma, c->models[i].name);
             comma = ", ";
         }

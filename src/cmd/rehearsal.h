@@ -12,7 +12,7 @@
 #define REHEARSAL_SHAPES_MAX 100
 
 void rehearsal_print(struct config *c, FILE *to);
-/* The same for machines: {"models": [{"names": [...], "rows": [...]}], "left_out": N} */
+/* The same for machines: {"models": [{"api": PATH, "names": [...], "rows": [...]}], "left_out": N} */
 void rehearsal_print_json(struct config *c, FILE *to);
 
 #endif

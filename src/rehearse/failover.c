@@ -51,6 +51,8 @@ const char *failover_where_word(enum failover_where where)
 struct play {
     const struct config *config;
     const struct config_model *model;
+    int index; /* of the model */
+    enum surface_id surface;
     enum failover_where where;
     int first; /* endpoint; -1: not known yet */
     bool over;
@@ -105,21 +107,25 @@ static struct sim_opts quick_sim(enum sim_fault fault)
     return o;
 }
 
-/* As a client of the API that most of the model's endpoints speak would ask. */
+/* The smallest request of each API. */
 static void ask(const struct play *p, struct caller_ask *out, char body[BODY_BYTES])
 {
-    bool chats = prepare_silent(p->config, p->model, SURFACE_CHAT) != prepare_targets(p->model);
+    static const char *const paths[SURFACE_N] = {[SURFACE_CHAT] = "/v1/chat/completions",
+                                                 [SURFACE_RESPONSES] = "/v1/responses",
+                                                 [SURFACE_MESSAGES] = "/v1/messages"};
     struct slice name = slice_eq(p->model->name, SLICE("*")) ? SLICE("any") : p->model->name;
     struct buf text;
 
     buf_init(&text, BODY_BYTES - 1, NULL);
     (void)!buf_add(&text, SLICE("{\"model\":"));
     (void)!buf_add_json_string(&text, name);
-    (void)!buf_add(&text,
-                   SLICE(",\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}"));
+    if (p->surface == SURFACE_RESPONSES)
+        (void)!buf_add(&text, SLICE(",\"input\":\"Hello\"}"));
+    else
+        (void)!buf_add(&text, SLICE(",\"max_tokens\":1,\"messages\":[{\"role\":\"user\","
+                                    "\"content\":\"Hello\"}]}"));
     memcpy(body, text.p, text.n);
-    *out =
-        (struct caller_ask){.path = chats ? "/v1/chat/completions" : "/v1/messages", .body = {body, text.n}};
+    *out = (struct caller_ask){.path = paths[p->surface], .body = {body, text.n}};
     buf_fini(&text);
 }
 
@@ -146,9 +152,9 @@ static void read_answer(const struct caller *c, struct failover_row *row)
     json_free(&doc);
 }
 
-static struct failover_row rehearse(struct play *p, struct config *c, int model, enum failover_how how)
+static struct failover_row rehearse(struct play *p, struct config *c, enum failover_how how)
 {
-    struct config *stage = config_stage(c, model, place, p);
+    struct config *stage = config_stage(c, p->index, place, p);
     const struct world_sim sims[] = {{.at = WELL_HOST ":80", .opts = quick_sim(SIM_NONE)},
                                      {.at = ILL_HOST ":80", .opts = quick_sim(HOWS[how].fault)}};
     struct world_opts o = {.config = stage,
@@ -186,10 +192,10 @@ static int endpoint_named(const struct config *c, const char *name)
     return -1;
 }
 
-/* How many different endpoints of the model would fail. */
+/* How many different endpoints would fail, of those that speak the API. */
 static size_t failing_n(const struct play *p)
 {
-    uint64_t all = prepare_targets(p->model);
+    uint64_t all = prepare_targets(p->model), silent = prepare_silent(p->config, p->model, p->surface);
     size_t n = 0;
 
     for (int i = 0; i < 64 && (all >> i & 1); i++) {
@@ -198,33 +204,41 @@ static size_t failing_n(const struct play *p)
 
         for (int k = 0; k < i; k++)
             again |= prepare_target(p->model, k)->endpoint == endpoint;
-        n += !again && fails(p, endpoint);
+        n += !again && !(silent >> i & 1) && fails(p, endpoint);
     }
     return n;
 }
 
-void failover_rehearse(struct config *c, int model, struct failover *out)
+bool failover_differs(const struct config *c, int model, enum surface_id surface)
+{
+    uint64_t silent = prepare_silent(c, &c->models[model], surface);
+
+    return silent != 0 && silent != prepare_targets(&c->models[model]);
+}
+
+void failover_rehearse(struct config *c, int model, enum surface_id surface, struct failover *out)
 {
     static const enum failover_how one[] = {FAILOVER_DOWN, FAILOVER_BUSY, FAILOVER_KEY, FAILOVER_MONEY,
                                             FAILOVER_SILENT},
                                    many[] = {FAILOVER_DOWN, FAILOVER_BUSY};
-    struct play p = {.config = c, .model = &c->models[model], .first = -1};
+    struct play p = {
+        .config = c, .model = &c->models[model], .index = model, .surface = surface, .first = -1};
     size_t before;
 
     out->rows_n = 0;
-    out->rows[out->rows_n++] = rehearse(&p, c, model, FAILOVER_WELL);
+    out->rows[out->rows_n++] = rehearse(&p, c, FAILOVER_WELL);
     p.first = endpoint_named(c, out->rows[0].by);
     if (p.first < 0)
         return; /* it does not even work when all is well */
     p.where = FAILOVER_FIRST;
     for (size_t i = 0; i < COUNT_OF(one); i++)
-        out->rows[out->rows_n++] = rehearse(&p, c, model, one[i]);
+        out->rows[out->rows_n++] = rehearse(&p, c, one[i]);
     before = 1;
     for (p.where = FAILOVER_TIER; p.where <= FAILOVER_ALL; p.where++) {
         size_t n = failing_n(&p);
 
         for (size_t i = 0; i < COUNT_OF(many) && n > before; i++)
-            out->rows[out->rows_n++] = rehearse(&p, c, model, many[i]);
+            out->rows[out->rows_n++] = rehearse(&p, c, many[i]);
         before = n;
     }
 }

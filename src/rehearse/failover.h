@@ -5,6 +5,7 @@
 #define REHEARSE_FAILOVER_H
 
 #include "config/config.h"
+#include "llm/surface.h"
 
 #define FAILOVER_ROWS_MAX 12
 #define FAILOVER_NAME_BYTES 65
@@ -41,8 +42,12 @@ struct failover {
     size_t rows_n;
 };
 
-/* Takes no real time worth mentioning, however long the clocks of the configuration are. */
-void failover_rehearse(struct config *c, int model, struct failover *out);
+/* Whether some of the model's endpoints speak that API and others do not: then failures end differently there
+ * than with chat completions, which every provider speaks. */
+bool failover_differs(const struct config *c, int model, enum surface_id surface);
+/* With requests of chat, responses or messages. Takes no real time worth mentioning, however long the clocks
+ * of the configuration are. */
+void failover_rehearse(struct config *c, int model, enum surface_id surface, struct failover *out);
 
 /* "refuses connections", and in a word for machines "down". */
 const char *failover_how_text(enum failover_how how);

@@ -53,7 +53,7 @@ TEST(t28_the_next_tier_answers_when_the_first_fails)
     struct config *c = parse(ENDPOINTS "models: [{name: m, tiers: [[{endpoint: a}], [{endpoint: b}]]}]\n");
     struct failover f;
 
-    failover_rehearse(c, 0, &f);
+    failover_rehearse(c, 0, SURFACE_CHAT, &f);
     CHECK(answers(&f, FAILOVER_NONE, FAILOVER_WELL, "a"));
     CHECK(answers(&f, FAILOVER_FIRST, FAILOVER_DOWN, "b"));
     CHECK(answers(&f, FAILOVER_FIRST, FAILOVER_BUSY, "b"));
@@ -71,7 +71,7 @@ TEST(t28_one_endpoint_has_nobody_to_fail_over_to)
     struct config *c = parse(ENDPOINTS "models: [{name: m, tiers: [[{endpoint: a}]], deadline: 20s}]\n");
     struct failover f;
 
-    failover_rehearse(c, 0, &f);
+    failover_rehearse(c, 0, SURFACE_CHAT, &f);
     CHECK(answers(&f, FAILOVER_NONE, FAILOVER_WELL, "a"));
     CHECK(refuses(&f, FAILOVER_FIRST, FAILOVER_DOWN, 503, "upstream_unreachable"));
     CHECK(refuses(&f, FAILOVER_FIRST, FAILOVER_KEY, 502, "upstream_credential_refused"));
@@ -88,7 +88,7 @@ TEST(t28_one_attempt_does_not_reach_the_second_endpoint)
                                        "limits: {attempts: 1}\n");
     struct failover f;
 
-    failover_rehearse(c, 0, &f);
+    failover_rehearse(c, 0, SURFACE_CHAT, &f);
     CHECK(refuses(&f, FAILOVER_FIRST, FAILOVER_DOWN, 503, "upstream_unreachable"));
     config_unref(&c);
 }
@@ -100,7 +100,7 @@ TEST(t28_a_whole_tier_and_all_tiers_are_cases_of_their_own)
                         "3}], [{endpoint: d}]]}]\n");
     struct failover f;
 
-    failover_rehearse(c, 0, &f);
+    failover_rehearse(c, 0, SURFACE_CHAT, &f);
     CHECK(answers(&f, FAILOVER_NONE, FAILOVER_WELL, "b"));
     CHECK(answers(&f, FAILOVER_FIRST, FAILOVER_DOWN, "a"));
     CHECK(answers(&f, FAILOVER_TIER, FAILOVER_DOWN, "d"));
@@ -118,7 +118,7 @@ TEST(any_name_any_provider_and_the_clients_own_key)
               "models: [{name: \"*\", tiers: [[{endpoint: e}]]}]\n");
     struct failover f;
 
-    failover_rehearse(c, 0, &f);
+    failover_rehearse(c, 0, SURFACE_CHAT, &f);
     CHECK(answers(&f, FAILOVER_NONE, FAILOVER_WELL, "e"));
     CHECK(find(&f, FAILOVER_FIRST, FAILOVER_KEY)->status == 401); /* it is the client's own */
     config_unref(&c);
@@ -136,8 +136,26 @@ TEST(every_provider_can_be_rehearsed)
                  "models: [{name: m, tiers: [[{endpoint: e}]]}]\n",
                  config_provider_name((enum provider)p));
         c = parse(yaml);
-        failover_rehearse(c, 0, &f);
+        failover_rehearse(c, 0, SURFACE_CHAT, &f);
         CHECK(answers(&f, FAILOVER_NONE, FAILOVER_WELL, "e"));
         config_unref(&c);
     }
+}
+
+TEST(t28_an_api_that_only_one_endpoint_speaks_has_no_fall_back)
+{
+    struct config *c = parse(ENDPOINTS "models: [{name: m, tiers: [[{endpoint: c}], [{endpoint: b}]]}]\n");
+    struct failover f;
+
+    CHECK(!failover_differs(c, 0, SURFACE_CHAT));
+    CHECK(failover_differs(c, 0, SURFACE_MESSAGES) && failover_differs(c, 0, SURFACE_RESPONSES));
+    failover_rehearse(c, 0, SURFACE_CHAT, &f);
+    CHECK(answers(&f, FAILOVER_FIRST, FAILOVER_DOWN, "b"));
+    failover_rehearse(c, 0, SURFACE_MESSAGES, &f);
+    CHECK(answers(&f, FAILOVER_NONE, FAILOVER_WELL, "c"));
+    CHECK(refuses(&f, FAILOVER_FIRST, FAILOVER_DOWN, 529, "upstream_unreachable")); /* as Anthropic says it */
+    CHECK_INT(f.rows_n, 6); /* all that speak it are the first */
+    failover_rehearse(c, 0, SURFACE_RESPONSES, &f);
+    CHECK(answers(&f, FAILOVER_NONE, FAILOVER_WELL, "b"));
+    config_unref(&c);
 }
