@@ -239,6 +239,6 @@ void failover_rehearse(struct config *c, int model, enum surface_id surface, str
 
         for (size_t i = 0; i < COUNT_OF(many) && n > before; i++)
             out->rows[out->rows_n++] = rehearse(&p, c, many[i]);
-        before = n;
+        before = n > before ? n : before;
     }
 }

@@ -150,8 +150,9 @@ def checked(tmp_path, text, *options):
 def test_t28_check_shows_what_becomes_of_a_request_when_endpoints_fail(tmp_path):
     """Nobody is called: the endpoints of this file do not exist."""
     out = checked(tmp_path, TWO)
-    safe, alone = out.split('when endpoints fail: model ')[1:]
+    safe, messages, alone = out.split('when endpoints fail: model ')[1:]
     assert safe.startswith('safe, also-safe\n') and alone.startswith('alone\n')
+    assert messages.startswith('safe, also-safe, asked at /v1/messages\n')  # which spare does not speak
     cases = dict(re.findall(r'^  (\S.*?)  +(\S.*)$', safe, re.MULTILINE))
     assert cases == {'nothing fails': 'main answers',
                      'main refuses connections': 'spare answers',
@@ -166,7 +167,11 @@ def test_t28_check_shows_what_becomes_of_a_request_when_endpoints_fail(tmp_path)
 
 def test_t28_the_same_as_json(tmp_path):
     told = json.loads(checked(tmp_path, TWO, '--json'))
-    assert [m['names'] for m in told['models']] == [['safe', 'also-safe'], ['alone']]
+    chat = [m for m in told['models'] if m['api'] == '/v1/chat/completions']
+    assert [m['names'] for m in chat] == [['safe', 'also-safe'], ['alone']]
+    messages = next(m for m in told['models'] if m['api'] == '/v1/messages')
+    assert messages['names'] == ['safe', 'also-safe']
+    assert {r['answered_by'] for r in messages['rows'] if r['fails'] == 'first'} == {None}
     assert told['left_out'] == 0
     rows = {(r['fails'], r['how']): r for r in told['models'][0]['rows']}
     assert rows['first', 'key'] == {'fails': 'first', 'how': 'key', 'answered_by': 'spare', 'status': 200,
@@ -201,7 +206,8 @@ def test_what_the_rehearsal_says_is_what_the_gateway_does(tmp_path, simulator, g
             'models': [{'name': 'both', 'tiers': [[{'endpoint': 'empty'}], [{'endpoint': 'well'}]]},
                        {'name': 'one', 'tiers': [[{'endpoint': 'empty'}]]}]}
     told = json.loads(checked(tmp_path, json.dumps(text), '--json'))
-    both, one = ({(r['fails'], r['how']): r for r in m['rows']} for m in told['models'])
+    both, one = ({(r['fails'], r['how']): r for r in m['rows']} for m in told['models']
+                 if m['api'] == '/v1/chat/completions')
     g = gateway(text)
     answer = g.chat('both')
     assert answer.headers['x-tidegate-endpoint'] == both['first', 'balance']['answered_by'] == 'well'
