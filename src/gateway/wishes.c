@@ -41,7 +41,7 @@ static int read_hops(struct slice v)
     return slice_to_u64(v, 1000, &n) ? (int)n : 0;
 }
 
-static double read_timeout(struct slice v)
+static double read_seconds(struct slice v)
 {
     char text[32] = "";
 
@@ -49,6 +49,15 @@ static double read_timeout(struct slice v)
         return 0;
     memcpy(text, v.p, v.n);
     return strtod(text, NULL);
+}
+
+/* OpenAI's SDK for Python says how long it waits for bytes; the one for Node, for requests
+ * with a limit of their own, in whole seconds how long for the head of an answer. */
+static double read_timeout(const struct http_request *rq)
+{
+    struct slice python = header(rq, "x-stainless-read-timeout");
+
+    return read_seconds(python.n > 0 ? python : header(rq, "x-stainless-timeout"));
 }
 
 enum err wishes_read(const struct http_request *rq, const struct config_key *key, struct wishes *out,
@@ -67,6 +76,6 @@ enum err wishes_read(const struct http_request *rq, const struct config_key *key
         *param = "x-tidegate-deadline-ms";
         return ERR_BAD_FIELD;
     }
-    out->timeout_s = read_timeout(header(rq, "x-stainless-read-timeout"));
+    out->timeout_s = read_timeout(rq);
     return ERR_OK;
 }

@@ -261,7 +261,8 @@ TEST(the_clients_own_patience_bounds_the_wait)
         const char *header, *value;
         int64_t most_us;
     } ROWS[] = {{"x-tidegate-deadline-ms", "1500", 1600 * STORY_MS},
-                {"x-stainless-read-timeout", "2.5", 2500 * STORY_MS}};
+                {"x-stainless-read-timeout", "2.5", 2500 * STORY_MS},
+                {"x-stainless-timeout", "2", 2000 * STORY_MS}};
 
     for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
         struct story s;
