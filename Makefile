@@ -102,8 +102,12 @@ unit: $(UNIT_BIN)
 	$(if $(UNIT_BIN),$(Q)prove -j$(JOBS) --timer $(PROVE_FLAGS) $(UNIT_BIN),@echo 'no unit tests')
 
 PYTHON := $(or $(wildcard build/venv/bin/python),python3)
+# The tests wait more than they work, so several files run at a time where pytest-xdist is installed.
+PYTEST_JOBS ?= 4
+PYTEST_SPREAD = $(if $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo yes),-n $(PYTEST_JOBS) --dist loadfile)
 integration: all
-	$(Q)TIDEGATE=$(CURDIR)/$(B)/tidegate $(PYTHON) -m pytest -q -ra -p no:cacheprovider $(PYTEST_FLAGS) tests/integration
+	$(Q)TIDEGATE=$(CURDIR)/$(B)/tidegate $(PYTHON) -m pytest -q -ra -p no:cacheprovider $(PYTEST_SPREAD) \
+	  $(PYTEST_FLAGS) tests/integration
 
 test: unit
 	@$(MAKE) --no-print-directory integration

@@ -10,8 +10,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-packages="curl ca-certificates procps strace python3 python3-venv python3-pytest man-db mandoc
- nginx-light haproxy python3-jsonschema python3-yaml"
+packages="curl ca-certificates procps strace python3 python3-venv python3-pytest python3-pytest-xdist
+ python3-jsonschema python3-yaml man-db mandoc nginx-light haproxy"
 for arg in "$@"; do
     case $arg in
     --check) packages="$packages clang-format-14 clang-tidy-14" ;;

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Fixtures: every program that a test or module starts is stopped by its id, and has to end well. The program
 under test is named by TIDEGATE (the Makefile sets it to the flavour that was built)."""
+import contextlib
+import fcntl
 import os
+import pathlib
 import socket
+import tempfile
 
 import pytest
 
@@ -21,9 +25,18 @@ def work_in(folder):
     assert not found, '\n'.join(found)
 
 
+@contextlib.contextmanager
+def alone():
+    """One process of a parallel run at a time: for ports that are the same for everybody."""
+    with open(pathlib.Path(tempfile.gettempdir()) / 'tidegate-built-in-ports', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture
-def yard(tmp_path):
-    yield from work_in(tmp_path)
+def yard(request, tmp_path):
+    with alone() if 'built_in_ports' in request.fixturenames else contextlib.nullcontext():
+        yield from work_in(tmp_path)
 
 
 @pytest.fixture(scope='module')

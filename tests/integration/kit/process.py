@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Programs that a test starts. Each is stopped by its own id, and has to end well: with status 0 and without
 a word from a sanitizer."""
+import itertools
 import json
 import os
 import re
@@ -25,10 +26,22 @@ def environment(**more):
     return {**kept, 'TIDEGATE_PROBE_PORTS': '', **more}
 
 
+# Below the range from which the kernel takes ports for those who ask for any, so that nobody gets one of ours
+# between our look and the start of the program; each process of a parallel run has a part of its own.
+PORTS_N = 1500
+FIRST_PORT = 10000 + PORTS_N * (int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[2:]) % 12)
+ports = itertools.cycle(range(FIRST_PORT, FIRST_PORT + PORTS_N))
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    for port in itertools.islice(ports, PORTS_N):
+        with socket.socket() as s:
+            try:
+                s.bind(('127.0.0.1', port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError(f'no free port from {FIRST_PORT} on')
 
 
 class Process:
