@@ -160,9 +160,9 @@ def quantity(kind, n):
 
 
 def options(table):
-    lines = ['Every option that has a default and bounds; the rest of the file (`listen`, `keys`,',
-             '`accounts`, `endpoints`, `models`) is shown in the README. A value outside its bounds and an',
-             'unknown name are errors that name line and column. Durations and sizes carry a unit.']
+    lines = ['Every option that has a default and bounds; every key of the file is in',
+             '[reference.md](reference.md). A value outside its bounds and an unknown name are errors that',
+             'name line and column. Durations and sizes carry a unit.']
     by_part = {}
     for row in table.rows:
         by_part.setdefault(row['path'].rpartition('.')[0], []).append(row)
