@@ -6,6 +6,8 @@
 
 #include "base/assert.h"
 
+#define SHOWN_MAX_BYTES 15
+
 struct unit {
     const char *name;
     int64_t factor;
@@ -25,6 +27,18 @@ static const struct unit sizes[] = {
     {"kB", 1000},
     {"B", 1},
 };
+
+/* What stands where a number, a time, a size or a yes belongs. Nothing that was meant as one of them is long;
+ * what is long may be a secret in the wrong place. The name of a variable is shown, a default beside it is
+ * not. */
+static const char *show(const struct node *n, char out[NODE_SHOW_BYTES])
+{
+    bool named = n->env && slice_find(n->raw, SLICE(":-")) < 0;
+
+    if (n->raw.n <= SHOWN_MAX_BYTES || named)
+        return node_show(n, out);
+    return node_show_text(SLICE("this"), out);
+}
 
 bool value_is(struct notes *notes, const struct node *n, enum node_kind kind, const char *example)
 {
@@ -178,7 +192,7 @@ bool value_duration(struct notes *notes, const struct node *n, struct value_boun
 
     if (!value_is(notes, n, NODE_TEXT, "5s"))
         return false;
-    node_show(n, shown);
+    show(n, shown);
     a = read_amount(n->text, durations, COUNT_OF(durations), out);
     if (a == AMOUNT_NO_UNIT) {
         notes_error(notes, n->at, "%.*s: %s has no unit; write %ss for seconds or %sms for milliseconds",
@@ -205,7 +219,7 @@ bool value_size(struct notes *notes, const struct node *n, struct value_bounds b
 
     if (!value_is(notes, n, NODE_TEXT, "48MiB"))
         return false;
-    node_show(n, shown);
+    show(n, shown);
     a = read_amount(n->text, sizes, COUNT_OF(sizes), out);
     if (a == AMOUNT_NO_UNIT) {
         notes_error(notes, n->at, "%.*s: %s has no unit; write %sB for bytes, %sKiB or %sMiB",
@@ -232,7 +246,7 @@ bool value_count(struct notes *notes, const struct node *n, struct value_bounds 
 
     if (!value_is(notes, n, NODE_TEXT, "a whole number"))
         return false;
-    node_show(n, shown);
+    show(n, shown);
     if (n->text.n == 0 || digits_at(n->text) != n->text.n) {
         notes_error(notes, n->at, "%.*s: %s is not a whole number", SLICE_ARG(n->label), shown);
         return false;
@@ -255,7 +269,7 @@ bool value_bool(struct notes *notes, const struct node *n, int64_t *out)
     *out = slice_eq(n->text, SLICE("true"));
     if (*out || slice_eq(n->text, SLICE("false")))
         return true;
-    notes_error(notes, n->at, "%.*s: %s is neither true nor false", SLICE_ARG(n->label), node_show(n, shown));
+    notes_error(notes, n->at, "%.*s: %s is neither true nor false", SLICE_ARG(n->label), show(n, shown));
     return false;
 }
 
