@@ -34,9 +34,9 @@ enum metric_labels {
     LABELS_ENDPOINT,
     LABELS_ENDPOINT_OUTCOME, /* endpoint x row of outcome.def */
     LABELS_ERROR,            /* rows of errors.def */
-    LABELS_LIMIT,            /* whose limit x which limit */
+    LABELS_SCOPE_LIMIT,      /* whose limit x which limit */
     LABELS_RESULT,           /* how a reload ended */
-    LABELS_LOSS,             /* why a connection was not let in */
+    LABELS_REASON,           /* why a connection was not let in */
     LABELS_N
 };
 

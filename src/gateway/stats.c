@@ -81,10 +81,10 @@ static void fixed_rows(struct stats *s)
     r = rows(s, LABELS_ERROR, ERR_N);
     for (int e = 0; e < ERR_N; e++)
         r[e] = label(&s->arena, "error", slice_of(err_row((enum err)e)->code));
-    r = rows(s, LABELS_LOSS, DOOR_LOSSES_N);
+    r = rows(s, LABELS_REASON, DOOR_LOSSES_N);
     for (int l = 0; l < DOOR_LOSSES_N; l++)
         r[l] = label(&s->arena, "reason", slice_of(LOSSES[l]));
-    r = rows(s, LABELS_LIMIT, LIMITS_SCOPES_N * LIMIT_N);
+    r = rows(s, LABELS_SCOPE_LIMIT, LIMITS_SCOPES_N * LIMIT_N);
     for (int scope = 0; scope < LIMITS_SCOPES_N; scope++) {
         for (int l = 0; l < LIMIT_N; l++)
             r[stats_limit((enum limits_scope)scope, (enum limit)l)] =
