@@ -19,6 +19,6 @@ void callers_free(struct callers **c); /* everybody has left */
  * callers_leave. */
 struct caller *callers_enter(struct callers *c, const unsigned char address[CALLERS_ADDRESS_BYTES],
                              int64_t max);
-void callers_leave(struct callers *c, struct caller **who);
+void callers_leave(struct callers *c, struct caller **wp);
 
 #endif

@@ -217,8 +217,10 @@ static void *work(void *ud)
         c->over_n += __atomic_add_fetch(c->inflight, 1, __ATOMIC_SEQ_CST) > c->inflight_max;
         c->at[c->passed_n++] = held.holds[0].at_us;
     }
-    if (held.holds_n > 0)
+    if (held.holds_n > 0) {
+        __atomic_sub_fetch(c->inflight, 1, __ATOMIC_SEQ_CST);
         limits_settle(&held, __atomic_load_n(c->clock_us, __ATOMIC_RELAXED), 0, true);
+    }
     return NULL;
 }
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Answers byte by byte, slow heads, sizes that are wrong: what stands on the wire. */
+#include <limits.h>
+
 #include "raw_kit.h"
 
 #include <stdlib.h>
@@ -32,9 +34,16 @@ static struct slice body_of(const struct raw *r)
 
 static long length_said(const struct raw *r)
 {
-    ptrdiff_t at = slice_find(buf_slice(&r->got), SLICE("Content-Length: "));
+    struct slice rest, name = SLICE("Content-Length: ");
+    ptrdiff_t at = slice_find(buf_slice(&r->got), name);
+    uint64_t n;
 
-    return at >= 0 ? strtol(r->got.p + at + 16, NULL, 10) : -1;
+    if (at < 0)
+        return -1;
+    return slice_to_u64(slice_cut(slice_from(buf_slice(&r->got), (size_t)at + name.n), '\r', &rest), LONG_MAX,
+                        &n)
+               ? (long)n
+               : -1;
 }
 
 TEST(each_byte_is_a_write_of_its_own)
@@ -135,10 +144,12 @@ TEST(plain_lengths_are_wrong_by_seven)
 static bool next_chunk(struct slice *rest, long *says, struct slice *bytes, const char *until)
 {
     ptrdiff_t at = slice_find(*rest, SLICE("\r\n")), end_at;
+    char size[20] = "";
 
-    if (at < 0)
+    if (at < 0 || at >= (ptrdiff_t)sizeof size)
         return false;
-    *says = strtol(rest->p, NULL, 16);
+    memcpy(size, rest->p, (size_t)at);
+    *says = strtol(size, NULL, 16);
     *rest = slice_from(*rest, (size_t)at + 2);
     end_at = slice_find(*rest, slice_of(until));
     if (end_at < 0)
