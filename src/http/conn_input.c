@@ -61,8 +61,10 @@ static void complete(struct conn *c)
 static void begin(struct conn *c, bool more)
 {
     struct request *rq = c->request;
-    void *user = c->handler->on_request(c->owner, c, &rq->parser.rq, &rq->arena);
+    void *user;
 
+    rq->body_us = c->loop->now_us; /* also of a body that nobody will want: it is read and dropped */
+    user = c->handler->on_request(c->owner, c, &rq->parser.rq, &rq->arena);
     if (c->over || c->request != rq)
         return;
     ASSERT(user != NULL || rq->ended);
@@ -70,7 +72,6 @@ static void begin(struct conn *c, bool more)
         return;
     rq->user = user;
     rq->owned = true;
-    rq->body_us = c->loop->now_us;
     if (rq->parser.h1.phase == H1_DONE) {
         complete(c);
         return;

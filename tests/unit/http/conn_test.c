@@ -354,3 +354,23 @@ TEST(bytes_that_came_early_are_credit)
     CHECK_INT(p.gone_why, ERR_CLIENT_TIMEOUT);
     http_peer_fini(&p);
 }
+
+/* Its answer is out and says nothing of an end: the client will ask again here. */
+TEST(the_rest_of_a_body_that_was_refused_early_has_the_same_grace)
+{
+    struct http_peer p;
+
+    http_peer_init(&p);
+    p.answer = ANSWER_ON_REQUEST;
+    p.limits.idle_us = 60000000;
+    p.limits.body_rate = 10;
+    p.limits.body_grace_us = 3000000;
+    http_peer_wait(&p, 10000000, 500000); /* longer than the grace since the clock began */
+    http_peer_say(&p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234");
+    CHECK_INT(http_peer_got_n(&p, "Connection: close"), 0);
+    http_peer_wait(&p, 1000000, 50000);
+    http_peer_say(&p, "56789" GET);
+    CHECK(p.conn != NULL);
+    CHECK_INT(p.requests_n, 2);
+    http_peer_fini(&p);
+}
