@@ -45,6 +45,7 @@ struct watch {
     struct timer timer;
     void (*on_change)(void *ud);
     void *ud;
+    struct afterwards afterwards;
 };
 
 static struct look take_look(const char *path)
@@ -124,6 +125,8 @@ static void on_ready(struct source *s, uint32_t events)
     char bytes[EVENTS_BYTES];
 
     (void)events;
+    if (s->fd < 0)
+        return; /* freed by an earlier source of this batch */
     while (read(s->fd, bytes, sizeof bytes) > 0)
         continue;
     if (!timer_is_set(&w->timer) || w->dirs[0] < 0 || w->dirs[1] < 0)
@@ -157,6 +160,11 @@ struct watch *watch_new(struct loop *l, const char *path, void (*on_change)(void
     return w;
 }
 
+static void free_watch(struct afterwards *a)
+{
+    mem_free(CONTAINER_OF(a, struct watch, afterwards));
+}
+
 void watch_free(struct watch **wp)
 {
     struct watch *w = *wp;
@@ -167,6 +175,7 @@ void watch_free(struct watch **wp)
     timer_stop(&w->real->loop.wheel, &w->timer);
     real_unwatch(w->real, &w->source);
     close(w->source.fd);
+    w->source.fd = -1;
     mem_free(w->path);
-    mem_free(w);
+    loop_defer(&w->real->loop, &w->afterwards, free_watch);
 }

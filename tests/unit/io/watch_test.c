@@ -4,11 +4,13 @@
 #include "io/watch.h"
 
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "io/real.h"
 #include "tap.h"
 
 #define PATIENCE_US (60 * CLOCK_SECOND_US)
@@ -18,6 +20,7 @@ struct room {
     struct loop *l;
     struct watch *watch;
     struct timer next, deadline;
+    struct source bell;                   /* of the test that needs one */
     void (*const *steps)(struct room *r); /* NULL: the end */
     size_t told_n;
     bool late;
@@ -171,4 +174,35 @@ TEST(a_file_that_is_not_there_yet_is_told_when_it_comes)
     room_run(&r, STEPS);
     CHECK_INT((long long)r.told_n, 1);
     CHECK(unlink(r.path) == 0 && rmdir(r.dir) == 0);
+}
+
+/* As a reload does that switches the watch off: asked for by a signal, or at the admin address. */
+static void on_bell(struct source *s, uint32_t events)
+{
+    struct room *r = CONTAINER_OF(s, struct room, bell);
+
+    (void)events;
+    watch_free(&r->watch);
+    real_unwatch(real_of(r->l), s);
+    timer_set(&r->l->wheel, &r->next, r->l->now_us);
+}
+
+/* Both are ready in the next batch, the bell first. */
+static void ring_and_write(struct room *r)
+{
+    r->bell = (struct source){eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC), NULL, on_bell};
+    ASSERT(r->bell.fd >= 0 && real_watch(real_of(r->l), &r->bell, EPOLLIN));
+    put(r->path, "written");
+}
+
+TEST(a_watch_may_be_freed_while_its_events_wait)
+{
+    static void (*const STEPS[])(struct room * r) = {ring_and_write, NULL};
+    struct room r;
+
+    room_begin(&r);
+    put(r.path, "first");
+    room_run(&r, STEPS);
+    CHECK_INT((long long)r.told_n, 0);
+    CHECK(close(r.bell.fd) == 0 && unlink(r.path) == 0 && rmdir(r.dir) == 0);
 }
