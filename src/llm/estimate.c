@@ -206,7 +206,8 @@ void estimate_request(struct slice body, struct estimate *out)
     if (w.left_out > 0)
         out->prompt += (int64_t)((double)out->prompt / (double)w.looked_at * (double)w.left_out);
     out->prompt += w.more;
-    out->choices *= questions;
+    out->choices *= questions; /* at most CHOICES_MAX times the bytes of a body */
+    out->choices = out->choices > NUMBER_MAX ? NUMBER_MAX : out->choices;
 }
 
 void estimate_set(struct estimate *e, struct slice name, struct slice json)

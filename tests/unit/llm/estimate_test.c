@@ -143,3 +143,21 @@ TEST(a_very_long_prompt_counts_in_proportion)
     CHECK(e.prompt > whole * 99 / 100 && e.prompt < whole * 101 / 100);
     buf_fini(&body);
 }
+
+/* What is asked for is the product of three numbers, and all of them are the client's. */
+TEST(absurd_numbers_of_answers_are_cut)
+{
+    struct buf body;
+    struct estimate e;
+
+    buf_init(&body, (size_t)8 << 20, NULL);
+    (void)!buf_printf(&body, "{\"max_tokens\":1000000000,\"n\":1024,\"prompt\":[\"\"");
+    for (int i = 0; i < 2000000; i++)
+        (void)!buf_add(&body, SLICE(",\"\""));
+    (void)!buf_add(&body, SLICE("]}"));
+    estimate_request(buf_slice(&body), &e);
+    CHECK_INT(e.answer_max, 1000000000);
+    CHECK_INT(e.choices, 1000000000);
+    CHECK(e.choices <= INT64_MAX / e.answer_max - e.prompt);
+    buf_fini(&body);
+}
