@@ -430,12 +430,12 @@ static void unmake(struct server *s)
     for (int i = n - 1; i >= 0; i--)
         worker_free(&s->workers[i]);
     sim_free(&s->sim);
+    helpers_free(&s->helpers); /* one may still be ringing the bell of a loop that has its result already */
     for (int i = 0; i < n; i++)
         loop_free(&s->threads[i].loop);
     loop_free(&s->control_loop);
     loop_free(&s->sim_thread.loop);
     sockets_free(&s->sockets);
-    helpers_free(&s->helpers);
     app_free(&s->app);
     mem_free(s->workers);
     mem_free(s->threads);
