@@ -132,7 +132,7 @@ static enum err read_members(struct request *out, struct arena *arena, struct re
         e = read_member(&l, &out->index.members[i], input_name, fault);
     if (e == ERR_OK)
         e = request_fields_read(&l.fields, arena, out, fault);
-    if (e == ERR_OK && out->surface->id == SURFACE_CHAT)
+    if (e == ERR_OK && l.input != NULL && out->surface->id == SURFACE_CHAT)
         out->has_developer = has_developer(l.input->value);
     for (size_t i = 0; i < PARSED_N; i++)
         json_free(&l.docs[i]);

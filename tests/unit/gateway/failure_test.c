@@ -116,6 +116,49 @@ TEST(t01_a_stream_that_breaks_after_tokens_ends_in_one_honest_error)
     }
 }
 
+/* One stream whose first endpoint fails so, behind k tokens, and whose second one would begin anew. */
+static void cut_behind(const char *fault, size_t k, size_t *moved_n, size_t *broken_n)
+{
+    const char *prompt = "not twice";
+    struct story s;
+    struct world *w;
+    struct caller *c;
+    char yaml[1024];
+
+    snprintf(yaml, sizeof yaml,
+             "listen: 10.0.0.9:80\nkeys: [{name: tester, key: key-for-tests}]\nendpoints:\n"
+             "  - {name: one, provider: openai, url: 'http://10.0.0.1/v1', key: none}\n"
+             "  - {name: two, provider: openai, url: 'http://10.0.0.2/v1', key: none}\n"
+             "models: [{name: any, tiers: [[{endpoint: one, model: 'any~%s=%zu'}], [{endpoint: two}]]}]\n",
+             fault, k);
+    story_init(&s, yaml);
+    s.more = "timeouts: {progress: 1s, transport: 2s}\n";
+    s.segment_max = k % 3 == 0 ? 0 : 100;
+    w = story_begin(&s);
+    c = story_ask(w, story_body("any", true, prompt, NULL));
+    CHECK(story_wait(w, c, 20 * STORY_S));
+    CHECK(slice_starts(story_text(prompt, story_length(prompt)), buf_slice(&c->text)));
+    CHECK(c->done == text_is(c, prompt) && c->done != c->error_event);
+    CHECK_INT(asked(w, 1), c->done);
+    *moved_n += c->done;
+    *broken_n += c->error_event;
+    caller_free(&c);
+    story_end(&w);
+}
+
+/* What a client has read is always a beginning of the one text, and whole only when it is said to be. */
+TEST(t03_no_text_comes_twice_wherever_a_stream_is_cut)
+{
+    static const char *const FAULTS[] = {"cut", "stall", "malformed", "reset"};
+    size_t moved_n = 0, broken_n = 0;
+
+    for (size_t i = 0; i < COUNT_OF(FAULTS); i++) {
+        for (size_t k = 0; k < story_length("not twice"); k++)
+            cut_behind(FAULTS[i], k, &moved_n, &broken_n);
+    }
+    CHECK(moved_n >= COUNT_OF(FAULTS) && broken_n > moved_n);
+}
+
 TEST(a_stream_that_breaks_before_its_first_text_is_answered_by_another_endpoint)
 {
     static const char *const FAULTS[] = {"cut=0", "malformed=0", "hang", "stall=0", "empty"};
