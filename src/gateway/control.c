@@ -247,6 +247,11 @@ static struct tls_config *present_certs(void *ud, const char *at)
     return certs_find(e->cfg, e->certs, at);
 }
 
+static int64_t patience_us(void *ud)
+{
+    return ((const struct side *)ud)->k->app->edition->cfg->opt.handshake_us;
+}
+
 static void *on_astray(void *owner, struct conn *c, const struct http_request *rq, struct arena *arena)
 {
     (void)owner;
@@ -278,7 +283,7 @@ static void on_lost(void *ud, const struct addr *peer, void *tag, enum door_loss
     ((struct side *)ud)->k->conns_n--;
 }
 
-static const struct door_cb DOOR_CB = {on_accept, on_known, present_certs, on_enter, on_lost};
+static const struct door_cb DOOR_CB = {on_accept, on_known, present_certs, patience_us, on_enter, on_lost};
 
 /* -- reloading ------------------------------------------------------------------------------------------- */
 
@@ -377,8 +382,7 @@ static bool open_side(struct control *k, struct side *s, const struct config_lis
 {
     const struct edition *e = k->app->edition;
     struct addr at;
-    struct door_opts o = {
-        .listener = listener, .handshake_us = e->cfg->opt.handshake_us, .at = &at, .cb = &DOOR_CB, .ud = s};
+    struct door_opts o = {.listener = listener, .at = &at, .cb = &DOOR_CB, .ud = s};
 
     s->k = k;
     s->handler = handler;

@@ -22,7 +22,6 @@ struct door {
     struct tls_config *certs;
     struct list arrivals;
     bool proxy_protocol;
-    int64_t handshake_us;
     const struct door_cb *cb;
     void *ud;
     char at[ADDR_TEXT_BYTES]; /* as the configuration writes it */
@@ -200,7 +199,7 @@ static void begin_arrival(struct door *d, struct stream *s, const struct addr *p
     list_push_back(&d->arrivals, &a->node);
     buf_init(&a->header, PROXY_HEADER_MAX, d->loop->budget);
     timer_init(&a->patience, on_late);
-    timer_set(&d->loop->wheel, &a->patience, clock_add(d->loop->now_us, d->handshake_us));
+    timer_set(&d->loop->wheel, &a->patience, clock_add(d->loop->now_us, d->cb->patience_us(d->ud)));
     stream_set_cb(s, &ARRIVAL_CB, a);
     if (a->stage == STAGE_FIRST_BYTE)
         (void)admit(a);
@@ -235,7 +234,6 @@ struct door *door_open(struct loop *l, const struct door_opts *o, struct addr *b
     d->certs = o->certs != NULL ? tls_config_ref(o->certs) : NULL;
     list_init(&d->arrivals);
     d->proxy_protocol = o->listener->proxy_protocol;
-    d->handshake_us = o->handshake_us;
     d->cb = o->cb;
     d->ud = o->ud;
     snprintf(d->at, sizeof d->at, "%s", o->listener->at);

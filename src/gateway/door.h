@@ -46,6 +46,7 @@ struct door_cb {
     bool (*admit)(void *ud, const struct addr *peer, void **tag);
     /* The certificates to show now; borrowed. NULL: those that the door was opened with. */
     struct tls_config *(*certs)(void *ud, const char *at);
+    int64_t (*patience_us)(void *ud); /* how long an arrival may take, as of now: timeouts.handshake */
     void (*enter)(void *ud, const struct arrived *a); /* takes the stream over; nothing was read of it yet */
     /* `detail` (may be "") says more, for a log: OpenSSL's reason. */
     void (*lost)(void *ud, const struct addr *peer, void *tag, enum door_loss why, const char *detail);
@@ -54,7 +55,6 @@ struct door_cb {
 struct door_opts {
     const struct config_listener *listener; /* what is needed of it is copied */
     struct tls_config *certs;               /* or NULL; the door keeps a reference */
-    int64_t handshake_us;
     const struct addr *at; /* where it really listens: the listener's address with its port known */
     const struct door_cb *cb;
     void *ud;

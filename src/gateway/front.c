@@ -59,6 +59,11 @@ static struct tls_config *present_certs(void *ud, const char *at)
     return certs_find(desk_config(d), d->edition->certs, at);
 }
 
+static int64_t patience_us(void *ud)
+{
+    return desk_config(((struct worker *)ud)->desk)->opt.handshake_us;
+}
+
 static void on_lost(void *ud, const struct addr *peer, void *tag, enum door_loss why, const char *detail)
 {
     struct worker *w = ud;
@@ -116,7 +121,7 @@ void front_left(struct worker *w, struct conn *c)
     worker_note_idle(w);
 }
 
-static const struct door_cb DOOR_CB = {on_accept, on_known, present_certs, on_enter, on_lost};
+static const struct door_cb DOOR_CB = {on_accept, on_known, present_certs, patience_us, on_enter, on_lost};
 
 enum err front_open(struct worker *w, struct addr *bound, const char **which)
 {
@@ -126,7 +131,6 @@ enum err front_open(struct worker *w, struct addr *bound, const char **which)
         struct addr at, real;
         struct door_opts o = {.listener = &cfg->listen[i],
                               .certs = w->desk->edition->certs[i],
-                              .handshake_us = cfg->opt.handshake_us,
                               .at = &at,
                               .cb = &DOOR_CB,
                               .ud = w};

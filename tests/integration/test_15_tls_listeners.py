@@ -234,6 +234,16 @@ def test_a_reload_shows_new_certificates_and_open_connections_go_on(secure, auth
     gw.settle()
 
 
+def test_a_reload_changes_how_long_a_handshake_may_take(secure, authority):
+    gw = secure(files(authority.pair()), timeouts={'handshake': '10m'})
+    gw.file.write_text(gw.file.read_text().replace('10m', '200ms'))
+    reload(gw, 1)
+    with http.Wire(gw.tls_at) as silent:
+        assert silent.rest() == b''
+    until(lambda: gw.metrics().value('tidegate_connections_refused_total', reason='timeout') == 1,
+          'silence is counted')
+
+
 def test_a_reload_with_a_wrong_key_changes_nothing(secure, authority):
     good, other = authority.pair('DNS:good.test'), authority.pair('DNS:other.test')
     gw = secure(files(good))
