@@ -37,11 +37,12 @@ static const char usage[] =
 /* What of a good file is printed. */
 enum wish { WISH_ALL, WISH_RESOLVED, WISH_FAILURES, WISH_EFFECTIVE, WISH_NOTHING, WISH_SCHEMA };
 
-static void say_cert(void *ud, const struct config_file *at, const char *text)
+static void say_cert(void *ud, const struct config_file *at, const char *text, bool fault)
 {
     const struct config *config = ud;
 
-    fprintf(stderr, "%s:%d:%d: error: %s: %s\n", config->file, at->line, at->col, at->path, text);
+    fprintf(stderr, "%s:%d:%d: %s: %s: %s\n", config->file, at->line, at->col, fault ? "error" : "warning",
+            at->path, text);
 }
 
 size_t check_certs(const struct config *config)

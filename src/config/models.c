@@ -18,8 +18,14 @@ static void read_name(struct draft *d, const struct node *n, void *into)
     struct config_model *m = into;
     struct slice name;
 
-    if (value_model(d->notes, n, &name))
-        m->name = arena_dup(d->arena, name);
+    if (!value_model(d->notes, n, &name))
+        return;
+    m->name = arena_dup(d->arena, name);
+    if (slice_find(name, SLICE("*")) >= 0 && !slice_eq(name, SLICE("*")))
+        notes_error(
+            d->notes, n->at,
+            "name: %.*s is no pattern; the only wildcard is \"*\" alone, for every name that is not listed",
+            SLICE_ARG(name));
 }
 
 static void read_deadline(struct draft *d, const struct node *n, void *into)

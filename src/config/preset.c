@@ -110,7 +110,7 @@ enum err config_for_sim(const char *sim_addr, struct config **out, char **yaml_o
     } else {
         err = buf_printf(&text,
                          HEAD "endpoints:\n"
-                              "  - {name: sim, provider: openai, url: \"http://%s/v1\", key: none}\n"
+                              "  - {name: sim, provider: tidegate, url: \"http://%s/v1\", key: none}\n"
                               "  - {name: sim-deepseek, provider: deepseek, url: \"http://%s\", key: none}\n"
                               "models:\n"
                               "  - name: deepseek-flash\n" DEEPSEEK_ALIASES

@@ -207,6 +207,9 @@ static bool run(struct build *b, struct slice text)
         return false;
     }
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
+    if (slice_starts(text,
+                     SLICE("\xef\xbb\xbf"))) /* as some editors begin a file; libyaml takes it for text */
+        text = slice_from(text, 3);
     yaml_parser_set_input_string(&parser, (const unsigned char *)(text.p ? text.p : ""), text.n);
     while (fine && !b->done) {
         if (!yaml_parser_parse(&parser, &event)) {

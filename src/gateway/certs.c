@@ -97,7 +97,7 @@ static size_t check_pair(const struct config_pair *pair, int64_t now_s, certs_sa
     bool of_key;
 
     if (!tls_pair_check(&files, &f, &why, &of_key)) {
-        say(ud, of_key ? &pair->key : &pair->cert, why);
+        say(ud, of_key ? &pair->key : &pair->cert, why, true);
         return 1;
     }
     if (now_s > f.until_s)
@@ -108,8 +108,8 @@ static size_t check_pair(const struct config_pair *pair, int64_t now_s, certs_sa
                  day_of(f.from_s, day));
     else
         return 0;
-    say(ud, &pair->cert, text);
-    return 1;
+    say(ud, &pair->cert, text, false);
+    return 0;
 }
 
 size_t certs_check(const struct config *cfg, int64_t now_s, certs_say_cb say, void *ud)
@@ -133,10 +133,11 @@ struct warning {
     struct log *log;
 };
 
-static void warn(void *ud, const struct config_file *at, const char *text)
+static void warn(void *ud, const struct config_file *at, const char *text, bool fault)
 {
     const struct warning *w = ud;
 
+    (void)fault;
     LOG_WRN(w->log, "%s:%d:%d: %s: %s", w->cfg->file, at->line, at->col, at->path, text);
 }
 

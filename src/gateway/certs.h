@@ -19,11 +19,12 @@ void certs_free(const struct config *cfg, struct tls_config ***out);
 /* What the listener at that address shows; NULL if the configuration has none there, or a plain one. */
 struct tls_config *certs_find(const struct config *cfg, struct tls_config **certs, const char *at);
 
-/* Looks at every certificate and key and says what clients will not accept or OpenSSL not use: `say` gets the
- * file at fault and a sentence. Returns how many there were. */
-typedef void (*certs_say_cb)(void *ud, const struct config_file *at, const char *text);
+/* Looks at every certificate and key and says what OpenSSL cannot use (a fault) and what clients will not
+ * accept (a warning: a certificate whose time is over does not keep a gateway from serving): `say` gets the
+ * file and a sentence. Returns how many faults there were. */
+typedef void (*certs_say_cb)(void *ud, const struct config_file *at, const char *text, bool fault);
 size_t certs_check(const struct config *cfg, int64_t now_s, certs_say_cb say, void *ud);
-/* The same as warnings: a certificate whose time is over does not keep a gateway from serving. */
+/* The same, into a log. */
 void certs_warn(const struct config *cfg, int64_t now_s, struct log *log);
 
 #endif

@@ -45,18 +45,25 @@ struct control {
 
 /* -- the pages ------------------------------------------------------------------------------------------- */
 
-static void respond(struct conn *c, int status, struct slice type, struct slice body)
+/* allow: the methods that would do, or NULL. */
+static void respond_with(struct conn *c, int status, struct slice type, struct slice body, const char *allow)
 {
     struct loop *l = conn_loop(c);
     char id[ID_BYTES + 1];
-    struct header h[2] = {{SLICE("Content-Type"), type}, {SLICE("X-Request-Id"), SLICE_NONE}};
+    struct header h[3] = {{SLICE("Content-Type"), type}, {SLICE("X-Request-Id"), SLICE_NONE}};
 
     id_make(&l->dice, id);
     h[1].value = arena_dup(&l->turn, slice_of(id));
-    conn_respond(c, status, h, 2, body);
+    h[2] = (struct header){SLICE("Allow"), slice_of(allow)};
+    conn_respond(c, status, h, allow != NULL ? 3 : 2, body);
 }
 
-static void respond_error(struct conn *c, enum err e)
+static void respond(struct conn *c, int status, struct slice type, struct slice body)
+{
+    respond_with(c, status, type, body, NULL);
+}
+
+static void respond_refusal(struct conn *c, enum err e, const char *allow)
 {
     struct reply_error re = {.err = e};
 
@@ -67,9 +74,14 @@ static void respond_error(struct conn *c, enum err e)
 
     buf_init(&out, 8192, NULL);
     (void)!reply_error_body(&out, &re);
-    respond(c, err_row(e)->status, SLICE("application/json"),
-            arena_dup(&conn_loop(c)->turn, buf_slice(&out)));
+    respond_with(c, err_row(e)->status, SLICE("application/json"),
+                 arena_dup(&conn_loop(c)->turn, buf_slice(&out)), allow);
     buf_fini(&out);
+}
+
+static void respond_error(struct conn *c, enum err e)
+{
+    respond_refusal(c, e, e == ERR_METHOD_NOT_ALLOWED ? "GET, HEAD, POST" : NULL);
 }
 
 static void add_gauge(struct buf *out, const char *name, const char *help, uint64_t v)
@@ -165,6 +177,21 @@ static bool is_from_a_browser(const struct http_request *rq)
     return http_header(rq->headers, rq->headers_n, "origin").p != NULL;
 }
 
+/* A page may even have its own name lead here (DNS rebinding) and then read what it gets. It cannot have an
+ * address for its name, nor localhost. */
+static bool is_by_name(const struct conn *c, const struct http_request *rq)
+{
+    struct slice rest, host = http_header(rq->headers, rq->headers_n, "host");
+    struct addr ignored;
+
+    if (addr_is_unix(conn_peer(c))) /* no browser gets there */
+        return false;
+    if (slice_starts(host, SLICE("[")))
+        return !addr_of_ip(slice_cut(slice_from(host, 1), ']', &rest), 0, &ignored);
+    host = slice_cut(host, ':', &rest);
+    return host.n > 0 && !slice_ieq(host, SLICE("localhost")) && !addr_of_ip(host, 0, &ignored);
+}
+
 static void answer(struct control *k, struct conn *c, const struct http_request *rq, bool admin)
 {
     enum http_method method = rq->method == HTTP_HEAD ? HTTP_GET : rq->method;
@@ -173,8 +200,8 @@ static void answer(struct control *k, struct conn *c, const struct http_request 
         if (!slice_eq(rq->path, slice_of(PAGES[i].path)) || (PAGES[i].admin && !admin))
             continue;
         if (method != PAGES[i].method)
-            respond_error(c, ERR_METHOD_NOT_ALLOWED);
-        else if (method != HTTP_GET && is_from_a_browser(rq))
+            respond_refusal(c, ERR_METHOD_NOT_ALLOWED, PAGES[i].method == HTTP_GET ? "GET, HEAD" : "POST");
+        else if (PAGES[i].admin && (is_by_name(c, rq) || (method != HTTP_GET && is_from_a_browser(rq))))
             respond_error(c, ERR_FOREIGN_ORIGIN);
         else
             PAGES[i].answer(k, c);

@@ -12,7 +12,7 @@
 /* What scripts may read of a response, besides its body. */
 static const char EXPOSED[] =
     "x-request-id, request-id, retry-after, retry-after-ms, x-should-retry, x-tidegate-endpoint, "
-    "x-tidegate-attempts, x-tidegate-wait-ms, x-tidegate-rung, x-tidegate-cache, x-tidegate-why, "
+    "x-tidegate-attempts, x-tidegate-wait-ms, x-tidegate-upstream-id, "
     "x-ratelimit-limit-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, "
     "x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, x-ratelimit-reset-tokens";
 

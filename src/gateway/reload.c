@@ -115,27 +115,28 @@ struct findings {
     size_t n;
 };
 
-static void add_finding(struct findings *f, const char *place, const char *text)
+static void add_finding(struct findings *f, const char *place, const char *text, bool fault)
 {
     char *end = f->report->text + f->n;
     size_t room = sizeof f->report->text - f->n;
-    int n = snprintf(end, room, "%s%s: error: %s\n", f->cfg->file, place, text);
+    int n = snprintf(end, room, "%s%s: %s: %s\n", f->cfg->file, place, fault ? "error" : "warning", text);
 
     if (n > 0 && (size_t)n < room) {
         f->n += (size_t)n;
-        f->report->errors_n++;
+        f->report->errors_n += fault;
+        f->report->warnings_n += !fault;
     } else {
         *end = '\0'; /* whole lines only */
     }
 }
 
-static void on_cert_fault(void *ud, const struct config_file *at, const char *text)
+static void on_cert(void *ud, const struct config_file *at, const char *text, bool fault)
 {
     char place[32], all[512];
 
     snprintf(place, sizeof place, ":%d:%d", at->line, at->col);
     snprintf(all, sizeof all, "%s: %s", at->path, text);
-    add_finding(ud, place, all);
+    add_finding(ud, place, all, fault);
 }
 
 /* The files of TLS are all that can fail after a file has been read; whose they are is found by trying again.
@@ -146,14 +147,22 @@ static void find_faults(const struct config *cfg, const char *why, struct config
     char text[512];
     int endpoint;
 
-    certs_check(cfg, clock_wall_us() / CLOCK_SECOND_US, on_cert_fault, &f);
+    certs_check(cfg, clock_wall_us() / CLOCK_SECOND_US, on_cert, &f);
     endpoint = trust_check(cfg, &why);
     if (endpoint >= 0) {
         snprintf(text, sizeof text, "endpoint %s: %s", cfg->endpoints[endpoint].name, why);
-        add_finding(&f, "", text);
+        add_finding(&f, "", text, true);
     } else if (f.n == 0) {
-        add_finding(&f, "", why);
+        add_finding(&f, "", why, true);
     }
+}
+
+/* Behind what the reader of the file had to say. */
+static void find_expired(const struct config *cfg, struct config_report *report)
+{
+    struct findings f = {.cfg = cfg, .report = report, .n = strlen(report->text)};
+
+    certs_check(cfg, clock_wall_us() / CLOCK_SECOND_US, on_cert, &f);
 }
 
 static void put_in_force(struct reload *r, struct config *cfg, struct reload_result *out)
@@ -167,7 +176,7 @@ static void put_in_force(struct reload *r, struct config *cfg, struct reload_res
         return;
     }
     compare(r, cfg, out);
-    certs_warn(cfg, clock_wall_us() / CLOCK_SECOND_US, r->app->log);
+    find_expired(cfg, &out->report);
     app_put_in_force(r->app, &e);
 }
 

@@ -187,6 +187,9 @@ void response_refusal(struct conn *c, const struct exchange *ex, struct slice re
     else
         h[n++] = (struct header){SLICE("X-Request-Id"), request_id};
     n = add_advice(l, &end, h, n);
+    if (e ==
+        ERR_METHOD_NOT_ALLOWED) /* of a head that cannot be read, CONNECT for one: what some route takes */
+        h[n++] = (struct header){SLICE("Allow"), SLICE("GET, HEAD, POST, OPTIONS")};
     conn_respond(c, ex != NULL ? response_error_status(ex, &end) : own_status(&end), h, n,
                  render(l, ex, &end, reply_error_body));
 }

@@ -19,7 +19,7 @@ static void read_usage(struct json_value v, struct usage *out)
                          readers_tokens(json_get(v, "cache_creation_input_tokens"));
     out->completion_tokens = readers_tokens(json_get(v, "output_tokens"));
     out->cached_tokens = cached;
-    out->known = json_is_number(json_get(v, "input_tokens")) || json_is_number(json_get(v, "output_tokens"));
+    out->known = readers_are_counts(json_get(v, "input_tokens"), json_get(v, "output_tokens"));
 }
 
 static void on_message_start(const struct dialect *d, struct json_value root, struct event *out)

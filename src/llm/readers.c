@@ -6,14 +6,21 @@
 #include "llm/redact.h"
 #include "llm/refusal.h"
 
-#define TOKENS_MAX \
-    INT64_C(1000000000000) /* no count of tokens is larger; keeps sums of them far from overflow */
+/* No request has more tokens. A larger count is nonsense, and believed it would use up a key's limits and
+ * spoil the sums of metrics. */
+#define TOKENS_MAX INT64_C(100000000)
 
 int64_t readers_tokens(struct json_value v)
 {
     int64_t n = json_int(v, 0);
 
-    return n < 0 ? 0 : n > TOKENS_MAX ? TOKENS_MAX : n;
+    return n < 0 || n > TOKENS_MAX ? 0 : n;
+}
+
+bool readers_are_counts(struct json_value prompt, struct json_value answer)
+{
+    return (json_is_number(prompt) || json_is_number(answer)) && json_int(prompt, 0) <= TOKENS_MAX &&
+           json_int(answer, 0) <= TOKENS_MAX;
 }
 
 /* Cached tokens stand in OpenAI's details, at DeepSeek also beside them, at Moonshot only beside them. */
@@ -31,7 +38,7 @@ void readers_usage(struct json_value v, struct usage *out)
     out->completion_tokens = readers_tokens(completion);
     out->cached_tokens = readers_tokens(cached);
     out->reasoning_tokens = readers_tokens(reasoning);
-    out->known = json_is_number(prompt) || json_is_number(completion);
+    out->known = readers_are_counts(prompt, completion);
 }
 
 void readers_usage_io(struct json_value v, struct usage *out)
@@ -43,7 +50,7 @@ void readers_usage_io(struct json_value v, struct usage *out)
     out->cached_tokens = readers_tokens(json_get(json_get(v, "input_tokens_details"), "cached_tokens"));
     out->reasoning_tokens =
         readers_tokens(json_get(json_get(v, "output_tokens_details"), "reasoning_tokens"));
-    out->known = json_is_number(in) || json_is_number(answer);
+    out->known = readers_are_counts(in, answer);
 }
 
 bool readers_gave_up(const struct dialect *d, struct slice reason)

@@ -22,8 +22,10 @@ void messages_event(const struct dialect *d, struct json_value root, struct even
 enum err messages_judge(const struct dialect *d, struct json_value root, struct answer *out);
 
 /* readers.c */
-/* A count of tokens: none and negative ones are 0, absurd ones are cut. */
+/* A count of tokens: what is none, negative or absurd is 0. */
 int64_t readers_tokens(struct json_value v);
+/* Whether a usage with these counts, of which one may be missing, can be believed. */
+bool readers_are_counts(struct json_value prompt, struct json_value answer);
 /* The usage of chat, completions and embeddings. */
 void readers_usage(struct json_value v, struct usage *out);
 /* The usage of responses: input_tokens and output_tokens with their details. */

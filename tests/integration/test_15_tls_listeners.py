@@ -286,18 +286,25 @@ def test_check_shows_listeners(authority, tmp_path):
 
 
 def test_check_finds_files_that_cannot_work(authority, tmp_path):
-    good, other, old = authority.pair(), authority.pair(), authority.pair(days=-1)
+    good, other = authority.pair(), authority.pair()
     for tls, place, why in [
             ({'cert': str(good[0]), 'key': str(other[1])}, f'3:8: error: {other[1]}',
              'the key does not belong to the certificate'),
             ({'cert': str(good[1]), 'key': str(good[1])}, f'2:9: error: {good[1]}',
              'the certificate cannot be read or is not in PEM form'),
             ({'cert': str(good[0]), 'key': str(good[0])}, f'3:8: error: {good[0]}',
-             'the key cannot be read, is not in PEM form, or has a passphrase'),
-            (files(old), f'2:9: error: {old[0]}', 'the certificate expired on ')]:
+             'the key cannot be read, is not in PEM form, or has a passphrase')]:
         status, out, err = checked(tmp_path, tls)
         assert (status, out) == (1, '')
         assert err.startswith(f'check.yaml:{place}: {why}') and err.endswith('1 error, 0 warnings\n'), err
+
+
+def test_check_warns_of_what_clients_will_refuse(authority, tmp_path):
+    """As `serve` does: it must not keep a service manager from starting the rest."""
+    old = authority.pair(days=-1)
+    status, out, err = checked(tmp_path, files(old))
+    assert status == 0 and out
+    assert f'check.yaml:2:9: warning: {old[0]}: the certificate expired on ' in err, err
 
 
 def test_a_start_with_a_wrong_key_says_where(authority, tmp_path):
@@ -319,4 +326,6 @@ def test_an_expired_certificate_is_warned_of_and_served(secure, authority):
     with pytest.raises(ssl.SSLCertVerificationError):
         http.Wire(gw.tls_at, tls=authority.client())
     gw.wait_for('was not let in: tls_handshake: .*expired')
+    answer = http.ask(gw.admin, 'POST', '/api/reload').json()
+    assert answer['ok'] and any('the certificate expired on ' in w for w in answer['warnings']), answer
     gw.settle()

@@ -124,6 +124,13 @@ def test_no_web_page_can_reload_and_no_scraper(gateway, simulator):
     gw = gateway(simulator(), metrics=f'127.0.0.1:{scrapers}')
     refused = reload(gw, headers={'Origin': 'http://evil.example'})
     assert refused.status == 403 and refused.error()['code'] == 'foreign_origin'
+    for method, path, allow in (('POST', '/api/config', 'GET, HEAD'), ('DELETE', '/api/reload', 'POST')):
+        assert http.ask(gw.admin, method, path, b'').headers['allow'] == allow
+    for host, status in (('evil.example', 403), ('evil.example:80', 403), ('127.0.0.1.nip.example', 403),
+                         ('localhost', 200), ('LOCALHOST:81', 200), ('127.0.0.1', 200), ('[::1]:8081', 200)):
+        with http.Wire(gw.admin) as wire:
+            wire.send(f'GET /api/config HTTP/1.1\r\nHost: {host}\r\n\r\n'.encode())
+            assert wire.answer().status == status, host
     assert http.ask(gw.admin, path='/api/reload').status == 405
     for method, path in (('POST', '/api/reload'), ('GET', '/api/config')):
         assert http.ask(('127.0.0.1', scrapers), method, path).status == 404

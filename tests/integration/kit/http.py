@@ -166,7 +166,7 @@ class Wire:
         return Answer(status, headers, b''.join(self.pieces(headers, bodiless)))
 
 
-def request(method, path, body=None, headers=None, host='tidegate.test'):
+def request(method, path, body=None, headers=None, host='127.0.0.1'):
     """The bytes of a request; a body that is not bytes is sent as JSON."""
     lines = [f'{method} {path} HTTP/1.1', f'Host: {host}']
     if body is not None and not isinstance(body, bytes):

@@ -138,7 +138,7 @@ TEST(the_simulator_gets_every_name)
         return;
     CHECK_STR(report.text, "");
     CHECK_INT(first_endpoint(c, "deepseek-chat")->provider, PROVIDER_DEEPSEEK);
-    CHECK_INT(first_endpoint(c, "any+cut=3")->provider, PROVIDER_OPENAI);
+    CHECK_INT(first_endpoint(c, "any+cut=3")->provider, PROVIDER_TIDEGATE);
     CHECK_STR(first_endpoint(c, "any")->authority.p, "127.0.0.1:4567");
     CHECK_STR(first_endpoint(c, "any")->base_path.p, "/v1");
     mem_free(yaml);

@@ -57,6 +57,23 @@ TEST(nodes_know_their_place_and_shape)
     arena_fini(&arena);
 }
 
+/* Some editors begin every file so. */
+TEST(a_byte_order_mark_is_passed_over)
+{
+    struct arena arena;
+    struct notes notes;
+    const struct node *n;
+
+    arena_init(&arena, NULL, 0, 4096);
+    notes_init(&notes, &arena);
+    n = yaml_read(SLICE("\xef\xbb\xbf"
+                        "a: 1\nb: 2\n"),
+                  &arena, &notes);
+    if (CHECK(n != NULL))
+        CHECK(node_find(n, "a") != NULL && node_find(n, "b")->key_at.line == 2);
+    arena_fini(&arena);
+}
+
 TEST(depth_nodes_keys_and_bytes_are_bounded)
 {
     size_t cap = YAML_BYTES_MAX + 100, n;
