@@ -11,6 +11,9 @@
 #include "base/utf8.h"
 
 #define SECOND_US INT64_C(1000000)
+/* Histograms are shown before their first sample, but not for thousands of models: of 10,000 they would be
+ * 55 MiB of zeros, more than a page holds. */
+#define EMPTY_ROWS_MAX 256
 
 const struct metrics_description metrics_descriptions[METRIC_N] = {
 #define METRIC(name, kind, labels, full_name, help) {kind, labels, full_name, help},
@@ -211,7 +214,8 @@ static enum err render_metric(struct metrics *const *blocks, size_t blocks_n, en
         if (d->kind == METRIC_SECONDS) {
             struct hist sum;
             merge_row(blocks, blocks_n, place_of(l, id, row), &sum);
-            e = render_hist(out, id, labels, &sum);
+            if (sum.n > 0 || l->rows_n[d->labels] <= EMPTY_ROWS_MAX)
+                e = render_hist(out, id, labels, &sum);
         } else {
             e = render_cell(out, d->full_name, labels, metrics_get(blocks, blocks_n, id, row));
         }

@@ -92,6 +92,32 @@ TEST(admin_and_metrics_listeners_have_their_pages_and_refuse_the_rest)
     story_end(&w);
 }
 
+/* As many as a file may have: the page must stay one that can be sent. */
+TEST(ten_thousand_models_fit_into_a_page)
+{
+    struct buf yaml;
+    struct story s;
+    struct world *w;
+    struct wire c;
+
+    buf_init(&yaml, (size_t)2 << 20, NULL);
+    (void)!buf_printf(&yaml,
+                      "listen: 10.0.0.9:80\nadmin: 127.0.0.1:81\n"
+                      "keys: [{name: tester, key: key-for-tests}]\n"
+                      "endpoints: [{name: one, provider: openai, url: 'http://10.0.0.1/v1', key: none}]\n"
+                      "models:\n");
+    for (int i = 0; i < 10000; i++)
+        (void)!buf_printf(&yaml, "  - {name: model-%d, tiers: [[{endpoint: one}]]}\n", i);
+    (void)!buf_add(&yaml, (struct slice){"", 1});
+    story_init(&s, yaml.p);
+    w = story_begin(&s);
+    get_at(&c, w, "127.0.0.1:81", "HEAD /metrics");
+    CHECK_INT(wire_status(&c), 200);
+    wire_close(&c);
+    story_end(&w);
+    buf_fini(&yaml);
+}
+
 TEST(a_malformed_request_to_the_admin_side_is_refused)
 {
     struct world *w = begin(1);
