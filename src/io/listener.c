@@ -39,7 +39,10 @@ static bool watch(struct listener *ls)
 
 static void on_rested(struct timer *t)
 {
-    watch(CONTAINER_OF(t, struct listener, rest));
+    struct listener *ls = CONTAINER_OF(t, struct listener, rest);
+
+    if (!watch(ls)) /* the kernel is short of memory still */
+        timer_set(&ls->loop->wheel, t, ls->loop->now_us + REST_US);
 }
 
 static void on_acceptable(struct source *source, uint32_t events)
