@@ -77,12 +77,15 @@ static void print_secret(struct printer *p, const struct node *n)
     add_quoted(p, slice_of(text));
 }
 
-/* Where user and password of a URL end: at the last @ before its path; 0: it has none. */
-static size_t credentials_end(struct slice s, size_t from)
+/* Where user and password of a URL end: at the last @ before its path; 0: it has none. A proxy's URL has no
+ * path, may lack its scheme, and its password may hold a slash. */
+static size_t credentials_end(const struct node *n, size_t from)
 {
+    bool proxy = slice_eq(n->key, SLICE("proxy"));
+    struct slice s = n->raw;
     size_t end = 0;
 
-    for (size_t i = from; i < s.n && s.p[i] != '/'; i++) {
+    for (size_t i = from; (from > 0 || proxy) && i < s.n && (s.p[i] != '/' || proxy); i++) {
         if (s.p[i] == '@')
             end = i;
     }
@@ -92,7 +95,7 @@ static size_t credentials_end(struct slice s, size_t from)
 static void print_text(struct printer *p, const struct node *n)
 {
     ptrdiff_t scheme = slice_find(n->raw, SLICE("://"));
-    size_t from = scheme < 0 ? 0 : (size_t)scheme + 3, end = scheme < 0 ? 0 : credentials_end(n->raw, from);
+    size_t from = scheme < 0 ? 0 : (size_t)scheme + 3, end = credentials_end(n, from);
     char text[4200];
 
     if (end > 0) {

@@ -89,6 +89,32 @@ TEST(no_secret_is_shown)
     mem_free(text);
 }
 
+TEST(no_password_of_a_proxy_is_shown_however_its_url_is_written)
+{
+    static const char *const URLS[][2] = {
+        {"http://user:canary@10.0.0.9:3128", "proxy: \"http://redacted@10.0.0.9:3128\""},
+        {"user:canary@10.0.0.9:3128", "proxy: \"redacted@10.0.0.9:3128\""},
+        {"http://user:can@ry/canary@10.0.0.9:3128", "proxy: \"http://redacted@10.0.0.9:3128\""},
+        {"user:/canary@10.0.0.9", "proxy: \"redacted@10.0.0.9\""},
+        {"10.0.0.9:3128", "proxy: \"10.0.0.9:3128\""},
+    };
+    char yaml[512];
+
+    for (size_t i = 0; i < COUNT_OF(URLS); i++) {
+        char *text;
+
+        snprintf(yaml, sizeof yaml,
+                 "endpoints: [{name: a, provider: openai, url: 'https://api.example/v1', key: none, "
+                 "proxy: '%s'}]\nmodels: [{name: '*', tiers: [[{endpoint: a}]]}]\n",
+                 URLS[i][0]);
+        text = print(yaml);
+        CHECK(strstr(text, "canary") == NULL);
+        if (!CHECK(strstr(text, URLS[i][1]) != NULL))
+            printf("# %s\n", text);
+        mem_free(text);
+    }
+}
+
 TEST(a_configuration_made_from_the_environment_can_be_printed_as_well)
 {
     struct config_report report = {.text = ""};
