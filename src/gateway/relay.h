@@ -37,7 +37,6 @@ struct relay {
     struct buf prefix; /* events before the first that says something: kept, so that another endpoint can
                           still answer when this one turns out to have nothing to say */
     bool begun, finished, done, payload;
-    bool stop_finish; /* the finish_reason was an ordinary end, so an answer without text is an empty one */
     uint64_t events_n;
     struct usage usage;
     enum outcome failure; /* why relay_feed stopped */

@@ -117,15 +117,10 @@ static bool is_blank(char c)
     return c == '\n' || c == '\r' || c == ' ' || c == '\t';
 }
 
-/* A part of an answer that is too large to be checked whole: of that one at least the end is looked at. */
+/* A part of an answer that is too large to be checked whole: of that one only the brackets are looked at. */
 static void pass_on(struct verdict *v, struct slice bytes)
 {
-    size_t n = bytes.n;
-
-    while (n > 0 && is_blank(bytes.p[n - 1]))
-        n--;
-    if (n > 0)
-        v->last = bytes.p[n - 1];
+    json_nest_feed(&v->nest, bytes);
     v->sink->on_event(v->ud, bytes);
 }
 
@@ -254,7 +249,7 @@ static enum outcome end_plain(struct verdict *v)
 {
     struct answer a;
 
-    if (v->begun && v->last != '}') /* a body until close ends like this when it is cut */
+    if (v->begun && !json_nest_is_whole(&v->nest)) /* a body until close ends like this when it is cut */
         return OUTCOME_TRUNCATED;
     if (v->begun) {
         v->sink->on_done(v->ud);

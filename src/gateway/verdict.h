@@ -7,6 +7,7 @@
 #ifndef GATEWAY_VERDICT_H
 #define GATEWAY_VERDICT_H
 
+#include "base/json_nest.h"
 #include "gateway/relay.h"
 #include "http/message.h"
 
@@ -39,9 +40,9 @@ struct verdict {
     int status;
     int64_t content_length, retry_after_us;
     bool begun, done, payload, unexpected;
-    uint64_t blank_bytes; /* keep-alives before a plain answer */
-    char last;            /* byte that is not blank, of a plain answer that is passed on as it comes */
-    enum outcome outcome; /* once it is known; OUTCOME_N before */
+    uint64_t blank_bytes;  /* keep-alives before a plain answer */
+    struct json_nest nest; /* of a plain answer that is passed on as it comes */
+    enum outcome outcome;  /* once it is known; OUTCOME_N before */
     struct usage usage;
     struct slice detail, param, code; /* the endpoint's own words */
 };

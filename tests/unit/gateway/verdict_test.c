@@ -150,11 +150,9 @@ TEST(an_answer_past_the_bound_that_ends_inside_itself_is_truncated_whatever_the_
     static const struct {
         const char *end;
         enum outcome outcome;
-    } ROWS[] = {{"\"}}]}", OUTCOME_OK},
-                {"\"}}]}\r\n \t", OUTCOME_OK},
-                {"", OUTCOME_TRUNCATED},
-                {"\"", OUTCOME_TRUNCATED},
-                {"\n\n", OUTCOME_TRUNCATED}};
+    } ROWS[] = {{"\"}}]}", OUTCOME_OK},       {"\"}}]}\r\n \t", OUTCOME_OK}, {"", OUTCOME_TRUNCATED},
+                {"\"", OUTCOME_TRUNCATED},    {"\"}", OUTCOME_TRUNCATED},    {"\"}}", OUTCOME_TRUNCATED},
+                {"\"}}]", OUTCOME_TRUNCATED}, {"\n\n", OUTCOME_TRUNCATED}};
 
     for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
         struct bench b;
