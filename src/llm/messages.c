@@ -10,16 +10,19 @@
 static const struct readers_status STATUSES[] = {
     {"invalid_request_error", 400}, {"not_found_error", 404}, {"request_too_large", 413}, {NULL, 0}};
 
-/* input_tokens does not count what was read from a cache or written to it. */
+/* input_tokens does not count what was read from a cache or written to it. The end of a stream may repeat
+ * these without it: that tells nothing of the prompt. */
 static void read_usage(struct json_value v, struct usage *out)
 {
+    struct json_value input = json_get(v, "input_tokens");
     int64_t cached = readers_tokens(json_get(v, "cache_read_input_tokens"));
 
-    out->prompt_tokens = readers_tokens(json_get(v, "input_tokens")) + cached +
-                         readers_tokens(json_get(v, "cache_creation_input_tokens"));
+    if (json_is_number(input))
+        out->prompt_tokens =
+            readers_tokens(input) + cached + readers_tokens(json_get(v, "cache_creation_input_tokens"));
     out->completion_tokens = readers_tokens(json_get(v, "output_tokens"));
     out->cached_tokens = cached;
-    out->known = readers_are_counts(json_get(v, "input_tokens"), json_get(v, "output_tokens"));
+    out->known = readers_are_counts(input, json_get(v, "output_tokens"));
 }
 
 static void on_message_start(const struct dialect *d, struct json_value root, struct event *out)
@@ -32,17 +35,28 @@ static void on_message_start(const struct dialect *d, struct json_value root, st
     out->has_text = readers_says(json_get(message, "content"));
 }
 
-/* Text and thinking begin empty; every other kind of block says something by being there. */
-static void on_block_start(const struct dialect *d, struct json_value root, struct event *out)
+/* Text and thinking can be empty, as they begin; every other kind of block says something by being there. */
+static bool block_says(struct json_value block)
 {
-    struct json_value block = json_get(root, "content_block");
     struct slice type = json_string(json_get(block, "type"));
 
-    (void)d;
     if (slice_eq(type, SLICE("text")) || slice_eq(type, SLICE("thinking")))
-        out->has_text = readers_says(json_get(block, "text")) || readers_says(json_get(block, "thinking"));
-    else
-        out->has_text = json_is_object(block);
+        return readers_says(json_get(block, "text")) || readers_says(json_get(block, "thinking"));
+    return json_is_object(block);
+}
+
+static bool on_block(void *ud, struct json_value block)
+{
+    bool *says = ud;
+
+    *says = block_says(block);
+    return !*says;
+}
+
+static void on_block_start(const struct dialect *d, struct json_value root, struct event *out)
+{
+    (void)d;
+    out->has_text = block_says(json_get(root, "content_block"));
 }
 
 static bool on_delta_member(void *ud, struct slice key, struct json_value v)
@@ -127,6 +141,7 @@ enum err messages_judge(const struct dialect *d, struct json_value root, struct 
 {
     struct json_value content = json_get(root, "content");
     struct slice reason = json_string(json_get(root, "stop_reason"));
+    bool says = false;
 
     read_usage(json_get(root, "usage"), &out->usage);
     if (failure_is_truthy(json_get(root, "error")) || (json_is_absent(content) && failure_is_flat(root)))
@@ -135,7 +150,8 @@ enum err messages_judge(const struct dialect *d, struct json_value root, struct 
         return ERR_UPSTREAM_MALFORMED;
     if (readers_gave_up(d, reason))
         return ERR_UPSTREAM_BUSY;
-    if (json_count(content) > 0 || (reason.n > 0 && !slice_eq(reason, SLICE("end_turn"))))
+    json_each_element(content, on_block, &says);
+    if (says || (reason.n > 0 && !slice_eq(reason, SLICE("end_turn"))))
         return ERR_OK;
     return ERR_UPSTREAM_EMPTY;
 }

@@ -116,7 +116,7 @@ enum err responses_judge(const struct dialect *d, struct json_value root, struct
 
     readers_usage_io(json_get(root, "usage"), &out->usage);
     if (failure_is_truthy(json_get(root, "error")) || slice_eq(status, SLICE("failed")) ||
-        (json_is_absent(output) && failure_is_flat(root)))
+        slice_eq(status, SLICE("cancelled")) || (json_is_absent(output) && failure_is_flat(root)))
         return readers_failed(d, root, out);
     if (slice_eq(status, SLICE("queued")) || slice_eq(status, SLICE("in_progress")))
         return ERR_OK; /* in the background: the client asks again */

@@ -3,12 +3,12 @@
  * request is read, how an answer is told from a failure, which end mark a stream must have, and the shape of
  * our own errors. Nobody else asks which route a request came by.
  *
- * | surface     | route             | end mark                                       | usage is told | | chat
- * | /chat/completions | [DONE] behind a finish_reason                  | when asked for         | |
- * completions | /completions      | [DONE] behind a finish_reason                  | when asked for         |
- * | embeddings  | /embeddings       | does not stream                                | always | | responses
- * | /responses        | response.completed, response.incomplete        | in the end mark        | | messages
- * | /messages         | message_stop behind a stop_reason              | in two events, always  | */
+ * | surface     | route             | end mark                           | usage is told          |
+ * | chat        | /chat/completions | [DONE] behind a finish_reason      | when asked for         |
+ * | completions | /completions      | [DONE] behind a finish_reason      | when asked for         |
+ * | embeddings  | /embeddings       | does not stream                    | always                 |
+ * | responses   | /responses        | response.completed or .incomplete  | in the end mark        |
+ * | messages    | /messages         | message_stop behind a stop_reason  | in two events, always  | */
 #ifndef LLM_SURFACE_H
 #define LLM_SURFACE_H
 

@@ -119,6 +119,8 @@ TEST(responses)
     check_body(id, "{\"status\":\"queued\"}", ERR_OK); /* in the background */
     check_body(id, "{\"status\":\"failed\",\"output\":[],\"error\":{\"code\":\"server_error\"}}",
                ERR_UPSTREAM_ERROR);
+    check_body(id, "{\"status\":\"cancelled\",\"output\":[{\"type\":\"function_call\"}]}",
+               ERR_UPSTREAM_ERROR);
     check_body(id,
                "{\"status\":\"incomplete\",\"output\":[],\"incomplete_details\":{\"reason\":"
                "\"insufficient_system_resource\"}}",
@@ -140,11 +142,52 @@ TEST(messages)
     check_body(id, "{\"content\":[],\"stop_reason\":\"end_turn\"}", ERR_UPSTREAM_EMPTY);
     check_body(id, "{\"content\":[],\"stop_reason\":\"max_tokens\"}", ERR_OK);
     check_body(id, "{\"content\":[]}", ERR_UPSTREAM_EMPTY);
+    check_body(id, "{\"content\":[{\"type\":\"text\",\"text\":\"\"}],\"stop_reason\":\"end_turn\"}",
+               ERR_UPSTREAM_EMPTY);
+    check_body(id, "{\"content\":[{\"type\":\"text\",\"text\":\"\"},{\"type\":\"tool_use\"}]}", ERR_OK);
     check_body(id, "{\"content\":\"a\"}", ERR_UPSTREAM_MALFORMED);
     check_body(id, "{\"content\":[{}],\"stop_reason\":\"insufficient_system_resource\"}", ERR_UPSTREAM_BUSY);
     check_body(id, "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"x\"}}",
                ERR_UPSTREAM_ERROR);
     check_body(id, "{\"choices\":[{\"message\":{\"content\":\"a\"}}]}", ERR_UPSTREAM_MALFORMED);
+}
+
+static struct usage usage_of(const char *data, struct usage before)
+{
+    struct answer_opts o = {surface_get(SURFACE_MESSAGES), dialect_get(DIALECT_ANTHROPIC)};
+    struct json_pool *pool = json_pool_new(8192);
+    struct event e;
+
+    answer_event(&o, slice_of(data), pool, &e);
+    CHECK(e.has_usage);
+    usage_update(&before, &e.usage);
+    json_pool_free(&pool);
+    return before;
+}
+
+/* The end repeats all counts, some of them, or only that of the answer. */
+TEST(the_usage_of_a_stream_of_messages_comes_in_two_events)
+{
+    static const char *const ENDS[] = {
+        "{\"output_tokens\":7}", "{\"output_tokens\":7,\"cache_read_input_tokens\":4}",
+        "{\"output_tokens\":7,\"input_tokens\":null,\"cache_creation_input_tokens\":2}",
+        "{\"output_tokens\":7,\"input_tokens\":3,\"cache_creation_input_tokens\":2,"
+        "\"cache_read_input_tokens\":4}"};
+    struct usage begin =
+        usage_of("{\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":3,"
+                 "\"cache_creation_input_tokens\":2,\"cache_read_input_tokens\":4,\"output_tokens\":1}}}",
+                 (struct usage){0});
+
+    for (size_t i = 0; i < COUNT_OF(ENDS); i++) {
+        char data[256];
+        struct usage u;
+
+        snprintf(data, sizeof data, "{\"type\":\"message_delta\",\"delta\":{},\"usage\":%s}", ENDS[i]);
+        u = usage_of(data, begin);
+        CHECK_INT(u.prompt_tokens, 9);
+        CHECK_INT(u.cached_tokens, 4);
+        CHECK_INT(u.completion_tokens, 7);
+    }
 }
 
 TEST(what_no_surface_takes_for_an_answer)
