@@ -2,12 +2,15 @@
 /* Walks the members of a request that become tokens. */
 #include "llm/estimate.h"
 
+#include <stdlib.h>
+
 #include "base/assert.h"
 #include "llm/members.h"
 #include "llm/tokens.h"
 
 #define MESSAGE_TOKENS 3               /* marks around a message; and what opens the answer */
 #define NUMBER_MAX INT64_C(1000000000) /* tokens that anybody can ask for */
+#define NUMBER_BYTES 40                /* of one that are looked at */
 #define CHOICES_MAX 1024
 
 /* What a member of the body means for the estimate. */
@@ -146,17 +149,17 @@ static void walk_value(struct walk *w, struct slice t)
     }
 }
 
-/* A whole number of JSON; what follows a point or an exponent is left out. -1: it is none. */
+/* A number of JSON that is not below zero, cut to a whole one: clients write 1e3 as well. -1: it is none. */
 static int64_t number(struct slice t)
 {
-    int64_t v = 0;
-    size_t i = 0;
+    char text[NUMBER_BYTES + 1] = "";
+    double v;
 
-    while (i < t.n && t.p[i] >= '0' && t.p[i] <= '9' && v < NUMBER_MAX)
-        v = v * 10 + (t.p[i++] - '0');
-    if (i == 0)
+    if (t.n == 0 || t.p[0] < '0' || t.p[0] > '9')
         return -1;
-    return v > NUMBER_MAX ? NUMBER_MAX : v;
+    memcpy(text, t.p, t.n < NUMBER_BYTES ? t.n : NUMBER_BYTES);
+    v = strtod(text, NULL);
+    return v < (double)NUMBER_MAX ? (int64_t)v : NUMBER_MAX;
 }
 
 static void on_member(struct walk *w, const struct member *m, enum meaning meaning, struct estimate *out,

@@ -99,6 +99,10 @@ TEST(the_answers_bound_is_read_under_each_of_its_names)
     CHECK_INT(of("{\"max_completion_tokens\":64,\"max_tokens\":32}").answer_max, 64);
     CHECK_INT(of("{\"max_output_tokens\":5}").answer_max, 5);
     CHECK_INT(of("{\"max_tokens\":99999999999999999999999}").answer_max, 1000000000);
+    CHECK_INT(of("{\"max_tokens\":1e3}").answer_max, 1000);
+    CHECK_INT(of("{\"max_tokens\":1.5E+2}").answer_max, 150);
+    CHECK_INT(of("{\"max_tokens\":1e300}").answer_max, 1000000000);
+    CHECK_INT(of("{\"max_tokens\":2e-1}").answer_max, 0);
     CHECK_INT(of("{\"n\":3}").choices, 3);
     CHECK_INT(of("{\"n\":0}").choices, 1);
     CHECK_INT(of("{\"n\":1,\"best_of\":4}").choices, 4);
