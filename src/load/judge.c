@@ -174,6 +174,8 @@ static void judge_stream(struct judge *j)
 {
     if (!j->done)
         set_code(j, SLICE("no_done"));
+    else if (!j->finished)
+        set_code(j, SLICE("no_finish"));
     else if (!j->has_text)
         set_code(j, SLICE("empty"));
 }

@@ -7,7 +7,7 @@
 #define COLUMNS_N 6
 #define START_MAX_S (10.0 * 366 * 24 * 3600)
 #define RATE_MAX 1000000
-#define SHAPE_MIN 0.001
+#define SHAPE_MIN 0.01 /* the longest gap that can be drawn is then some 10^156, and sums stay finite */
 #define SHAPE_MAX 1000
 #define WINDOW_US (600 * CLOCK_SECOND_US) /* of a file with a single window */
 
@@ -51,7 +51,7 @@ const char *trace_servegen_line(struct trace *t, struct slice line)
     if (!amount_decimal(column[1], &w.rate) || w.rate > RATE_MAX)
         return "The second column must be the rate, 0 to 1,000,000 requests per second.";
     if (w.rate > 0 && !read_pattern(column[3], column[4], &w))
-        return "Columns four and five must be Gamma or Weibull and its shape, 0.001 to 1000.";
+        return "Columns four and five must be Gamma or Weibull and its shape, 0.01 to 1000.";
     if (t->windows_n > 0 && w.from_us <= t->windows[t->windows_n - 1].from_us)
         return "Windows must follow each other in time.";
     t->windows = trace_grow(t->windows, t->windows_n, sizeof w);

@@ -134,6 +134,7 @@ static const struct {
     {"0,1,1,Normal,1,1", 1, "Gamma or Weibull"},
     {"0,1,1,Gamma,0,1", 1, "Gamma or Weibull"},
     {"0,1,1,Gamma,1e9,1", 1, "Gamma or Weibull"},
+    {"0,1,1,Weibull,0.009,1", 1, "0.01 to 1000"},
     {"0,1,1,Gamma,1,1\n0,1,1,Gamma,1,1", 2, "follow each other"},
     {"1e99,1,1,Gamma,1,1", 1, "start"},
 };
