@@ -127,6 +127,9 @@ static bool read_line(struct reader *r, struct slice line)
         return complain(r, line.p, "the row does not say at which time: at=TIME is missing");
     if (r->seen != 0 && (r->seen & 4) == 0)
         return complain(r, line.p, "the row does not say what happens: fault=NAME is missing");
+    if (r->row.rule.early != SIM_NONE && r->row.model.n > 0)
+        return complain(r, r->row.model.p - sizeof "model",
+                        "what comes before a request knows no model: leave out model=");
     r->row.until_us = r->for_us > 0 ? clock_add(r->row.at_us, r->for_us) : CLOCK_NEVER_US;
     return true;
 }

@@ -60,6 +60,7 @@ TEST(mistakes_are_told_with_line_and_column)
         {"at=5s fault=cut,stall", 1, 7, "\"fault=cut,stall\" is not understood"},
         {"at=5s fault=refuse,ttft=1s", 1, 7, "is not understood"},
         {"at=5s fault=503 model=", 1, 17, "a model's name"},
+        {"at=5s model=a fault=refuse", 1, 7, "knows no model"},
         {"at=5s fault=503 listener=", 1, 17, "a listener's name"},
     };
 
