@@ -42,6 +42,38 @@ TEST(a_refusal_counts_by_its_status_and_keeps_the_providers_words)
     }
 }
 
+/* Credentials of the usual shapes are hidden wherever they come from (llm/redact.h); the one that went up, in
+ * whatever shape. */
+TEST(the_credential_that_went_up_is_not_told_to_anybody)
+{
+    static const struct {
+        bool stream;
+        int status;
+        const char *type, *body, *detail, *param, *code;
+    } ROWS[] = {
+        {false, 401, "application/json",
+         "{\"error\":{\"message\":\"opensesame, or opensesam\",\"param\":\"key opensesame\",\"code\":"
+         "\"opensesame\"}}",
+         "**********, or *********", "key **********", "**********"},
+        {false, 200, "application/json", "{\"error\":{\"message\":\"no opensesame!\"}}", "no **********!", "",
+         ""},
+        {true, 200, "text/event-stream", "data: {\"error\":{\"message\":\"no opensesame!\"}}\n\n",
+         "no **********!", "", ""},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        struct bench b;
+
+        bench_init(&b, ROWS[i].stream);
+        b.opts.secret = SLICE("opensesame");
+        CHECK(answer(&b, ROWS[i].status, ROWS[i].type, ROWS[i].body) != OUTCOME_OK);
+        CHECK_MEM(b.v.detail.p, b.v.detail.n, ROWS[i].detail, strlen(ROWS[i].detail));
+        CHECK_MEM(b.v.param.p, b.v.param.n, ROWS[i].param, strlen(ROWS[i].param));
+        CHECK_MEM(b.v.code.p, b.v.code.n, ROWS[i].code, strlen(ROWS[i].code));
+        bench_fini(&b);
+    }
+}
+
 TEST(a_refusal_in_any_form_or_in_none)
 {
     static const struct {

@@ -117,6 +117,10 @@ TEST(the_last_of_doubled_members_counts)
     CHECK_STR(r.model, "b");
     CHECK(!r.request.stream && r.request.doubled);
     check_refused("{\"model\":\"a\"," MESSAGES ",\"model\":7}", ERR_BAD_FIELD, "model");
+    parse(SLICE("{\"model\":\"a\",\"messages\":[{\"role\":\"developer\",\"role\":\"user\"}]}"), &r);
+    CHECK(r.err == ERR_OK && !r.request.has_developer);
+    parse(SLICE("{\"model\":\"a\",\"messages\":[{\"role\":\"user\",\"role\":\"developer\"}]}"), &r);
+    CHECK(r.err == ERR_OK && r.request.has_developer);
 }
 
 TEST(refuses_what_it_cannot_understand)

@@ -191,6 +191,33 @@ TEST(nobody_waits_longer_than_a_connection_may_take)
     scene_fini(&sc);
 }
 
+/* It says nothing about the endpoint as it is now. */
+TEST(who_came_after_an_attempt_had_begun_does_not_share_its_failure)
+{
+    struct scene sc;
+    struct addr at;
+
+    scene_init(&sc);
+    CHECK_INT(addr_parse(SLICE("10.0.0.1:80"), &at), ERR_OK);
+    vnet_blackhole(sc.v, &at, true);
+    all_come(&sc, false);
+    scene_run(&sc, 2 * CONNECT_US);
+    CHECK(gate_is_shut(&sc.pool.gate));
+    come(&sc, &crowd[0], false);
+    scene_run(&sc, CONNECT_US / 2);
+    come(&sc, &crowd[1], false);
+    scene_run(&sc, CONNECT_US / 2 + 10 * MS);
+    CHECK_INT(crowd[0].e, ERR_TIMEOUT);
+    CHECK_INT(crowd[1].ends_n, 0);
+    vnet_blackhole(sc.v, &at, false);
+    scene_run(&sc, CONNECT_US);
+    CHECK_INT(crowd[1].e, ERR_OK);
+    CHECK_INT(crowd[1].ends_n, 1);
+    stream_close(&crowd[1].s);
+    scene_run(&sc, CLOCK_SECOND_US);
+    scene_fini(&sc);
+}
+
 TEST(leaving_while_waiting_leaves_nothing)
 {
     struct scene sc;
