@@ -29,15 +29,15 @@ static void print_source(FILE *to, const struct config *cfg, const struct banner
         fprintf(to,
                 "  configuration   from the engines found on this machine; as a file it would be:\n\n%s\n",
                 f->yaml);
-        local_print(to, f->local);
-        local_print_locked(to, f->local);
+        nofile_print(to, f->nofile);
+        nofile_print_locked(to, f->nofile);
         return;
     case BANNER_SIM:
         fprintf(to,
                 "  provider        THE BUILT-IN SIMULATOR: its answers are made up. For a real model set\n"
                 "                  DEEPSEEK_API_KEY (or OPENAI_API_KEY) and start again, or write a file:\n"
                 "                  see tidegate.example.yaml\n");
-        local_print_locked(to, f->local);
+        nofile_print_locked(to, f->nofile);
         break;
     }
     fprintf(to, "  models         ");

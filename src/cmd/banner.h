@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "cmd/local.h"
+#include "cmd/nofile.h"
 #include "config/config.h"
 #include "io/addr.h"
 
@@ -13,10 +13,10 @@ enum banner_source { BANNER_FILE, BANNER_ENV, BANNER_LOCAL, BANNER_SIM };
 
 struct banner_facts {
     enum banner_source source;
-    const char *file;          /* BANNER_FILE */
-    char *yaml;                /* the equivalent file otherwise; owned by the server */
-    struct addr bound;         /* the first listener's real address */
-    const struct local *local; /* BANNER_LOCAL and BANNER_SIM: what was found on this machine */
+    const char *file;            /* BANNER_FILE */
+    char *yaml;                  /* the equivalent file otherwise; owned by the server */
+    struct addr bound;           /* the first listener's real address */
+    const struct nofile *nofile; /* BANNER_LOCAL and BANNER_SIM: what was found on this machine */
 };
 
 /* Never prints a secret. */

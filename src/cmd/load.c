@@ -349,15 +349,15 @@ static bool send_all(struct run *r, struct source *s)
 
 static bool look_only(struct run *r, struct source *s)
 {
-    static struct plan plan;
+    static struct preview preview;
     struct buf page, json;
     bool fine;
 
     buf_init(&page, REPORT_MAX_BYTES, NULL);
     buf_init(&json, REPORT_MAX_BYTES, NULL);
-    plan_look(&plan, s, DRY_RUN_MAX);
-    report_plan(&r->report, &plan, &page);
-    report_plan_json(&r->report, &plan, &json);
+    preview_look(&preview, s, DRY_RUN_MAX);
+    report_preview(&r->report, &preview, &page);
+    report_preview_json(&r->report, &preview, &json);
     fine = publish(r, &page, &json);
     buf_fini(&page);
     buf_fini(&json);

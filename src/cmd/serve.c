@@ -24,7 +24,7 @@
 #include "cmd/banner.h"
 #include "cmd/check.h"
 #include "cmd/listening.h"
-#include "cmd/local.h"
+#include "cmd/nofile.h"
 #include "cmd/process.h"
 #include "cmd/supervisor.h"
 #include "gateway/app.h"
@@ -51,7 +51,7 @@ struct thread {
 struct server {
     struct config *cfg;
     struct banner_facts facts;
-    struct local local; /* engines found, where nothing else says what to do */
+    struct nofile nofile; /* engines found, where nothing else says what to do */
     struct log log;
     struct app *app;
     struct sockets *sockets; /* that loops share */
@@ -125,7 +125,7 @@ static enum err configure_sim(struct server *s, struct config_report *report)
         return ERR_SYSTEM;
     addr_format(&bound, text, sizeof text);
     s->facts.source = BANNER_SIM;
-    s->facts.local = &s->local;
+    s->facts.nofile = &s->nofile;
     return config_for_sim(text, &s->cfg, &s->facts.yaml, report);
 }
 
@@ -133,8 +133,8 @@ static enum err configure_sim(struct server *s, struct config_report *report)
 static enum err configure_local(struct server *s, struct config_report *report)
 {
     s->facts.source = BANNER_LOCAL;
-    s->facts.local = &s->local;
-    return local_configure(&s->local, &s->cfg, &s->facts.yaml, report);
+    s->facts.nofile = &s->nofile;
+    return nofile_configure(&s->nofile, &s->cfg, &s->facts.yaml, report);
 }
 
 static bool configure(struct server *s, const char *file)
@@ -441,8 +441,8 @@ static void unmake(struct server *s)
     mem_free(s->threads);
     config_unref(&s->cfg);
     mem_free(s->facts.yaml);
-    if (s->facts.local != NULL)
-        local_fini(&s->local);
+    if (s->facts.nofile != NULL)
+        nofile_fini(&s->nofile);
 }
 
 int serve_main(int argc, char **argv)

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "gateway/desk.h"
 #include "gateway/worker.h"
-#include "shared/callers.h"
+#include "shared/holders.h"
 
 #define FILES_RESERVED 64 /* listeners, loops, logs, scrapers */
 #define PENDING_SLACK \
@@ -47,7 +47,7 @@ struct app *app_new(struct config *cfg, const struct app_opts *opts, const char 
     a->files_max = opts->files_max;
     set_conns_max(a, cfg);
     budget_init(&a->budget, (uint64_t)cfg->opt.memory_max);
-    a->callers = callers_new();
+    a->holders = holders_new();
     list_init(&a->desks);
     a->workers_max = (size_t)cfg->workers;
     a->workers = mem_zalloc(a->workers_max * sizeof *a->workers);
@@ -72,7 +72,7 @@ void app_free(struct app **ap)
     ASSERT(a->control == NULL && a->workers_n == 0 && a->desks_n == 0);
     metrics_free(&a->control_metrics);
     edition_unref(&a->edition);
-    callers_free(&a->callers);
+    holders_free(&a->holders);
     ASSERT(budget_used(&a->budget) == 0);
     mem_free(a->workers);
     mem_free(a);

@@ -12,7 +12,7 @@
 #include "gateway/edition.h"
 #include "io/loop.h"
 
-struct callers;
+struct holders;
 struct worker;
 struct control;
 
@@ -32,7 +32,7 @@ struct app {
     int64_t conns_n;   /* atomic: client connections of all workers */
     int64_t conns_max; /* atomic */
     int64_t files_max;
-    struct callers *callers; /* who holds how many of them */
+    struct holders *holders; /* who holds how many of them */
     struct metrics *control_metrics;
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The control thread's part of a gateway: the admin and metrics listeners, and the drain. */
+/* The control thread's part of a gateway: its listeners (gateway/sides.h), reloads and the drain. */
 #ifndef GATEWAY_CONTROL_H
 #define GATEWAY_CONTROL_H
 

@@ -20,7 +20,7 @@ struct door {
     struct loop *loop;
     struct listener *listener;
     struct tls_config *certs;
-    struct list arrivals;
+    struct list incoming;
     bool proxy_protocol;
     const struct door_cb *cb;
     void *ud;
@@ -29,7 +29,7 @@ struct door {
 
 enum stage { STAGE_PROXY_HEADER, STAGE_FIRST_BYTE, STAGE_HANDSHAKE };
 
-struct arrival {
+struct incoming {
     struct list node;
     struct door *door;
     struct stream *stream;
@@ -41,24 +41,25 @@ struct arrival {
     struct buf header; /* what has come of a PROXY header */
 };
 
-/* -- the end of an arrival ------------------------------------------------------------------------------- */
+/* -- the end of one on its way in
+ * ------------------------------------------------------------------------------- */
 
-static void free_arrival(struct afterwards *a)
+static void free_incoming(struct afterwards *a)
 {
-    mem_free(CONTAINER_OF(a, struct arrival, afterwards));
+    mem_free(CONTAINER_OF(a, struct incoming, afterwards));
 }
 
-static void forget(struct arrival *a)
+static void forget(struct incoming *a)
 {
     struct loop *l = a->door->loop;
 
     timer_stop(&l->wheel, &a->patience);
     list_remove(&a->node);
     buf_fini(&a->header);
-    loop_defer(l, &a->afterwards, free_arrival);
+    loop_defer(l, &a->afterwards, free_incoming);
 }
 
-static void lose(struct arrival *a, enum door_loss why)
+static void lose(struct incoming *a, enum door_loss why)
 {
     struct door *d = a->door;
     char detail[160];
@@ -70,7 +71,7 @@ static void lose(struct arrival *a, enum door_loss why)
 }
 
 /* `bytes` were read already and are the owner's. */
-static void let_in(struct arrival *a, bool astray, struct slice bytes)
+static void let_in(struct incoming *a, bool astray, struct slice bytes)
 {
     struct door *d = a->door;
     struct arrived in = {a->stream, a->peer, a->tag, astray};
@@ -84,7 +85,7 @@ static void let_in(struct arrival *a, bool astray, struct slice bytes)
 
 static void on_late(struct timer *t)
 {
-    lose(CONTAINER_OF(t, struct arrival, patience), DOOR_LATE);
+    lose(CONTAINER_OF(t, struct incoming, patience), DOOR_LATE);
 }
 
 /* -- TLS ------------------------------------------------------------------------------------------------- */
@@ -96,7 +97,7 @@ static void on_open(void *ud)
 
 static void on_close(void *ud, enum err why)
 {
-    struct arrival *a = ud;
+    struct incoming *a = ud;
     enum door_loss loss = DOOR_LEFT;
 
     if (a->stage == STAGE_HANDSHAKE && why == ERR_TLS)
@@ -110,7 +111,7 @@ static void on_data(void *ud, struct slice bytes);
 
 static const struct stream_cb ARRIVAL_CB = {on_open, on_data, NULL, on_close};
 
-static void shake_hands(struct arrival *a, struct slice bytes)
+static void shake_hands(struct incoming *a, struct slice bytes)
 {
     struct door *d = a->door;
     struct stream *lower = a->stream;
@@ -122,7 +123,7 @@ static void shake_hands(struct arrival *a, struct slice bytes)
     stream_deliver(lower, bytes);
 }
 
-static void first_byte(struct arrival *a, struct slice bytes)
+static void first_byte(struct incoming *a, struct slice bytes)
 {
     if (bytes.p[0] == TLS_HANDSHAKE_RECORD)
         shake_hands(a, bytes);
@@ -133,7 +134,7 @@ static void first_byte(struct arrival *a, struct slice bytes)
 /* -- the PROXY header ------------------------------------------------------------------------------------ */
 
 /* The client is known: may he have a connection? */
-static bool admit(struct arrival *a)
+static bool admit(struct incoming *a)
 {
     struct door *d = a->door;
 
@@ -143,7 +144,7 @@ static bool admit(struct arrival *a)
     return false;
 }
 
-static void read_header(struct arrival *a, struct slice bytes)
+static void read_header(struct incoming *a, struct slice bytes)
 {
     size_t before = a->header.n, room = PROXY_HEADER_MAX - before;
     struct slice piece = {bytes.p, bytes.n < room ? bytes.n : room};
@@ -177,7 +178,7 @@ static void read_header(struct arrival *a, struct slice bytes)
 
 static void on_data(void *ud, struct slice bytes)
 {
-    struct arrival *a = ud;
+    struct incoming *a = ud;
 
     if (a->stage == STAGE_PROXY_HEADER)
         read_header(a, bytes);
@@ -187,16 +188,16 @@ static void on_data(void *ud, struct slice bytes)
 
 /* -- accepting ------------------------------------------------------------------------------------------- */
 
-static void begin_arrival(struct door *d, struct stream *s, const struct addr *peer)
+static void begin_incoming(struct door *d, struct stream *s, const struct addr *peer)
 {
-    struct arrival *a = MEM_NEW(struct arrival);
+    struct incoming *a = MEM_NEW(struct incoming);
 
     a->door = d;
     a->stream = s;
     a->peer = *peer;
     a->stage = d->proxy_protocol ? STAGE_PROXY_HEADER : STAGE_FIRST_BYTE;
     list_init(&a->node);
-    list_push_back(&d->arrivals, &a->node);
+    list_push_back(&d->incoming, &a->node);
     buf_init(&a->header, PROXY_HEADER_MAX, d->loop->budget);
     timer_init(&a->patience, on_late);
     timer_set(&d->loop->wheel, &a->patience, clock_add(d->loop->now_us, d->cb->patience_us(d->ud)));
@@ -215,7 +216,7 @@ static void on_accept(void *ud, struct stream *s, const struct addr *peer)
         return;
     }
     if (d->proxy_protocol || d->certs != NULL) {
-        begin_arrival(d, s, peer);
+        begin_incoming(d, s, peer);
         return;
     }
     if (d->cb->admit(d->ud, peer, &in.tag)) {
@@ -232,7 +233,7 @@ struct door *door_open(struct loop *l, const struct door_opts *o, struct addr *b
 
     d->loop = l;
     d->certs = o->certs != NULL ? tls_config_ref(o->certs) : NULL;
-    list_init(&d->arrivals);
+    list_init(&d->incoming);
     d->proxy_protocol = o->listener->proxy_protocol;
     d->cb = o->cb;
     d->ud = o->ud;
@@ -250,8 +251,8 @@ void door_close(struct door **dp)
     if (d == NULL)
         return;
     d->loop->ops->unlisten(&d->listener);
-    LIST_EACH_SAFE (n, next, &d->arrivals)
-        lose(CONTAINER_OF(n, struct arrival, node), DOOR_CLOSED);
+    LIST_EACH_SAFE (n, next, &d->incoming)
+        lose(CONTAINER_OF(n, struct incoming, node), DOOR_CLOSED);
     tls_config_free(&d->certs);
     mem_free(d);
 }

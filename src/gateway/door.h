@@ -4,9 +4,9 @@
  *     accepted --> PROXY header --> TLS handshake --> in
  *                  where asked for  where there are certificates
  *
- * A connection on its way in is an arrival. It has timeouts.handshake for all of it, and counts as a client's
- * connection from its first moment. At a door without either there are no arrivals: the connection is in at
- * once, and nothing is spent on it.
+ * A connection on its way in is incoming. It has timeouts.handshake for all of it, and counts as a client's
+ * connection from its first moment. At a door without either nothing is ever incoming: the connection is in
+ * at once, and nothing is spent on it.
  *
  * Whoever speaks plain HTTP at a TLS door is let in marked as astray, so that the owner can tell him.
  * Threads: the loop's. */
@@ -18,7 +18,7 @@
 
 struct tls_config;
 
-/* Why an arrival was not let in. */
+/* Why an incoming connection was not let in. */
 enum door_loss {
     DOOR_CROWDED,      /* too many connections of that address */
     DOOR_PROXY_HEADER, /* none, or a malformed one */
@@ -26,7 +26,7 @@ enum door_loss {
     DOOR_LATE,         /* timeouts.handshake */
     DOOR_LEFT,         /* the client closed */
     DOOR_CLOSED,       /* we did: drain */
-    DOOR_FULL,         /* limits.connections; for owners' figures, no arrival is lost for it */
+    DOOR_FULL,         /* limits.connections; for owners' figures, no connection is lost for it */
     DOOR_LOSSES_N
 };
 
@@ -46,7 +46,7 @@ struct door_cb {
     bool (*admit)(void *ud, const struct addr *peer, void **tag);
     /* The certificates to show now; borrowed. NULL: those that the door was opened with. */
     struct tls_config *(*certs)(void *ud, const char *at);
-    int64_t (*patience_us)(void *ud); /* how long an arrival may take, as of now: timeouts.handshake */
+    int64_t (*patience_us)(void *ud); /* how long one may be incoming, as of now: timeouts.handshake */
     void (*enter)(void *ud, const struct arrived *a); /* takes the stream over; nothing was read of it yet */
     /* `detail` (may be "") says more, for a log: OpenSSL's reason. */
     void (*lost)(void *ud, const struct addr *peer, void *tag, enum door_loss why, const char *detail);
@@ -62,7 +62,7 @@ struct door_opts {
 
 /* Listens. *bound (may be NULL) gets the real address. NULL when the address cannot be had. */
 struct door *door_open(struct loop *l, const struct door_opts *o, struct addr *bound);
-/* Stops listening, and closes the arrivals. */
+/* Stops listening, and closes what is incoming. */
 void door_close(struct door **d);
 
 #endif

@@ -11,7 +11,7 @@
 #include "gateway/certs.h"
 #include "gateway/door.h"
 #include "gateway/exchange.h"
-#include "shared/callers.h"
+#include "shared/holders.h"
 
 static void note_loss(struct worker *w, enum door_loss why)
 {
@@ -33,9 +33,9 @@ static bool on_accept(void *ud)
     return true;
 }
 
-static void leave(struct worker *w, struct caller *who)
+static void leave(struct worker *w, struct holder *who)
 {
-    callers_leave(w->app->callers, &who);
+    holders_leave(w->app->holders, &who);
     app_conn_leave(w->app);
     metrics_add(w->desk->metrics, METRIC_CONNS, 0, -1);
 }
@@ -44,11 +44,11 @@ static bool on_known(void *ud, const struct addr *peer, void **tag)
 {
     struct worker *w = ud;
     int64_t max = desk_config(w->desk)->opt.conns_per_address_max;
-    unsigned char network[CALLERS_ADDRESS_BYTES];
+    unsigned char network[HOLDERS_ADDRESS_BYTES];
 
     if (max == 0 || !addr_network(peer, network))
         return true;
-    *tag = callers_enter(w->app->callers, network, max);
+    *tag = holders_enter(w->app->holders, network, max);
     return *tag != NULL;
 }
 

@@ -19,11 +19,11 @@
 
 /* -- requests ------------------------------------------------------------------------------------------- */
 
-struct request *conn_request_new(struct conn *c)
+struct conn_request *conn_request_new(struct conn *c)
 {
-    struct request *rq = mem_alloc(sizeof *rq);
+    struct conn_request *rq = mem_alloc(sizeof *rq);
 
-    memset(rq, 0, offsetof(struct request, first));
+    memset(rq, 0, offsetof(struct conn_request, first));
     rq->loop = c->loop;
     rq->started_us = rq->last_read_us = c->loop->now_us;
     arena_init(&rq->arena, rq->first, sizeof rq->first, ARENA_BLOCK_BYTES);
@@ -34,7 +34,7 @@ struct request *conn_request_new(struct conn *c)
 
 static void free_request(struct afterwards *a)
 {
-    struct request *rq = CONTAINER_OF(a, struct request, afterwards);
+    struct conn_request *rq = CONTAINER_OF(a, struct conn_request, afterwards);
 
     arena_fini(&rq->arena);
     mem_free(rq);
@@ -75,7 +75,7 @@ void conn_over(struct conn *c, bool graceful)
 
 void conn_gone(struct conn *c, enum err why)
 {
-    struct request *rq = c->request;
+    struct conn_request *rq = c->request;
 
     if (rq == NULL || !rq->owned)
         return;
@@ -145,7 +145,7 @@ static bool write_stuck(struct conn *c)
 
 /* When a body that comes at the slowest pace allowed would have less than what has come: later bytes move it
  * on. Looked at no earlier than the grace's end. */
-static int64_t rate_due(const struct conn *c, const struct request *rq)
+static int64_t rate_due(const struct conn *c, const struct conn_request *rq)
 {
     int64_t rate = c->limits->body_rate, paid_us;
 
@@ -156,7 +156,7 @@ static int64_t rate_due(const struct conn *c, const struct request *rq)
     return clock_add(clock_add(rq->body_us, c->limits->body_grace_us), paid_us);
 }
 
-static int64_t body_due(const struct conn *c, const struct request *rq)
+static int64_t body_due(const struct conn *c, const struct conn_request *rq)
 {
     int64_t pause_us = clock_add(rq->last_read_us, c->limits->body_us), rate_us = rate_due(c, rq);
 
@@ -166,7 +166,7 @@ static int64_t body_due(const struct conn *c, const struct request *rq)
 /* When the read clock of the present state runs out. */
 static int64_t read_due(const struct conn *c)
 {
-    const struct request *rq = c->request;
+    const struct conn_request *rq = c->request;
 
     if (rq == NULL) {
         bool busy = conn_kept(c) > 0 || stream_pending(c->stream) > 0;
@@ -196,7 +196,7 @@ static void read_timed_out(struct conn *c)
 /* Streams say that they drained only when they were blocked. */
 static void tell_drained(struct conn *c)
 {
-    struct request *rq = c->request;
+    struct conn_request *rq = c->request;
 
     c->drain_due = false;
     if (rq != NULL && rq->owned && c->handler->on_drain != NULL && stream_pending(c->stream) == 0)
@@ -238,7 +238,7 @@ static void on_timer(struct timer *t)
 static void on_data(void *ud, struct slice bytes)
 {
     struct conn *c = ud;
-    const struct request *rq;
+    const struct conn_request *rq;
 
     conn_read(c, bytes);
     rq = c->request;
@@ -250,7 +250,7 @@ static void on_data(void *ud, struct slice bytes)
 static void on_drain(void *ud)
 {
     struct conn *c = ud;
-    struct request *rq = c->request;
+    struct conn_request *rq = c->request;
 
     c->blocked_us = CLOCK_NEVER_US;
     if (rq == NULL) {

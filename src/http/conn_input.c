@@ -18,7 +18,7 @@
 
 void conn_refuse(struct conn *c, enum err why)
 {
-    struct request *rq = c->request != NULL ? c->request : conn_request_new(c);
+    struct conn_request *rq = c->request != NULL ? c->request : conn_request_new(c);
     bool was_running = c->running;
 
     rq->parser.h1.phase = H1_DONE; /* nothing more of it is read */
@@ -34,7 +34,7 @@ void conn_refuse(struct conn *c, enum err why)
 
 void conn_body_broken(struct conn *c, enum err why)
 {
-    struct request *rq = c->request;
+    struct conn_request *rq = c->request;
 
     conn_gone(c, why);
     if (c->over)
@@ -49,7 +49,7 @@ void conn_body_broken(struct conn *c, enum err why)
 
 static void complete(struct conn *c)
 {
-    struct request *rq = c->request;
+    struct conn_request *rq = c->request;
 
     if (rq->owned)
         c->handler->on_complete(rq->user);
@@ -60,7 +60,7 @@ static void complete(struct conn *c)
 /* `more`: bytes of the body are here already, so the client does not wait for our permission. */
 static void begin(struct conn *c, bool more)
 {
-    struct request *rq = c->request;
+    struct conn_request *rq = c->request;
     void *user;
 
     rq->body_us = c->loop->now_us; /* also of a body that nobody will want: it is read and dropped */
@@ -84,7 +84,7 @@ static void begin(struct conn *c, bool more)
 static enum err on_body(void *ud, struct slice bytes)
 {
     struct conn *c = ud;
-    struct request *rq = c->request;
+    struct conn_request *rq = c->request;
 
     if (!rq->owned)
         return ERR_OK;
@@ -100,7 +100,7 @@ static enum err on_body(void *ud, struct slice bytes)
 
 static size_t read_body(struct conn *c, struct slice in)
 {
-    struct request *rq = c->request;
+    struct conn_request *rq = c->request;
     struct h1 *h = &rq->parser.h1;
     size_t used;
     enum err e = h1_body(h, in, &used, on_body, c);
@@ -123,7 +123,7 @@ static size_t read_body(struct conn *c, struct slice in)
 
 static size_t read_head(struct conn *c, struct slice in)
 {
-    struct request *rq = c->request;
+    struct conn_request *rq = c->request;
     size_t used;
     enum err e = h1_request_head(&rq->parser, in, &used);
 
@@ -170,7 +170,7 @@ static struct slice run(struct conn *c, struct slice in)
 {
     c->running = true;
     while (!c->over && in.n > 0) {
-        struct request *rq = c->request;
+        struct conn_request *rq = c->request;
 
         if (rq == NULL) {
             if (hold(c))

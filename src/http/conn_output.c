@@ -29,7 +29,7 @@ static void send_bytes(struct conn *c, const char *p, size_t n)
 /* Decides how the response is framed and whether the connection outlives it. */
 static void decide(struct conn *c, int status, int64_t length)
 {
-    struct request *rq = c->request;
+    struct conn_request *rq = c->request;
     const struct h1 *h = &rq->parser.h1;
     bool bodiless = status == 204 || status == 304;
 
@@ -62,7 +62,7 @@ static char *put_status(char *at, int status)
 
 static char *put_framing(char *at, const struct conn *c, int status, int64_t length)
 {
-    const struct request *rq = c->request;
+    const struct conn_request *rq = c->request;
     bool says_length = length >= 0 || (length == CONN_NO_BODY && rq->parser.rq.method != HTTP_HEAD);
 
     if (rq->chunked)
@@ -81,7 +81,7 @@ static char *put_framing(char *at, const struct conn *c, int status, int64_t len
 static void write_head(struct conn *c, int status, const struct header *headers, size_t headers_n,
                        int64_t length, struct slice body)
 {
-    struct request *rq = c->request;
+    struct conn_request *rq = c->request;
     char *p, *at;
 
     ASSERT(!c->over && rq != NULL && !rq->head_sent);
@@ -144,7 +144,7 @@ static void send_chunk(struct conn *c, struct slice bytes)
 
 void conn_body(struct conn *c, struct slice bytes)
 {
-    struct request *rq = c->request;
+    struct conn_request *rq = c->request;
 
     ASSERT(!c->over && rq != NULL && rq->head_sent && !rq->ended);
     if (bytes.n == 0)
@@ -173,7 +173,7 @@ void conn_raw(struct conn *c, struct slice bytes)
 
 void conn_end(struct conn *c)
 {
-    struct request *rq = c->request;
+    struct conn_request *rq = c->request;
 
     ASSERT(!c->over && rq != NULL && rq->head_sent && !rq->ended);
     ASSERT(rq->length == CONN_CHUNKED || rq->no_body || rq->sent == rq->length);
@@ -186,7 +186,7 @@ void conn_end(struct conn *c)
 
 void conn_abort(struct conn *c)
 {
-    struct request *rq = c->request;
+    struct conn_request *rq = c->request;
 
     ASSERT(!c->over && rq != NULL && !rq->ended);
     rq->owned = false;
@@ -195,7 +195,7 @@ void conn_abort(struct conn *c)
 
 void conn_reset(struct conn *c)
 {
-    struct request *rq = c->request;
+    struct conn_request *rq = c->request;
 
     ASSERT(!c->over && rq != NULL && !rq->ended);
     rq->owned = false;

@@ -19,7 +19,7 @@
 #define REQUEST_FIRST_BYTES 3072   /* of a request's arena inside its one allocation: most heads fit */
 #define CONN_DROP_MAX (256 * 1024) /* most bytes of an unwanted body that are read to keep a connection */
 
-struct request {
+struct conn_request {
     struct h1_request parser;
     struct arena arena;
     struct loop *loop;
@@ -43,7 +43,7 @@ struct conn {
     const struct conn_limits *limits;
     const struct conn_handler *handler;
     void *owner, *tag;
-    struct request *request; /* being read or in work; NULL: idle */
+    struct conn_request *request; /* being read or in work; NULL: idle */
     struct list node;
     struct timer timer;
     int64_t timer_us; /* what it is set to, while it is */
@@ -72,7 +72,7 @@ void conn_over(struct conn *c, bool graceful);
 void conn_gone(struct conn *c, enum err why);
 /* Makes the clock look at `due_us` or earlier. */
 void conn_ensure(struct conn *c, int64_t due_us);
-struct request *conn_request_new(struct conn *c);
+struct conn_request *conn_request_new(struct conn *c);
 /* The response is over: goes on with what is left of the request, the next one, or the end. */
 void conn_response_over(struct conn *c);
 /* Bytes that wait to be read as requests. */

@@ -172,7 +172,7 @@ static void add_lengths(const char *what, const struct tally_times *t, struct bu
         (unsigned long long)t->hist.sum);
 }
 
-void report_plan(const struct report *r, const struct plan *p, struct buf *out)
+void report_preview(const struct report *r, const struct preview *p, struct buf *out)
 {
     double span = seconds(p->last_us - p->first_us);
 

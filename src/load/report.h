@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 #include "load/load.h"
-#include "load/plan.h"
+#include "load/preview.h"
 
 #define REPORT_MAX_BYTES (256 * 1024)
 
@@ -28,7 +28,7 @@ void report_json(const struct report *r, struct buf *out);
 /* "  12.0 s   sent 120   in flight 8   ..." without a line feed; `waiting` is shown when it is not 0. */
 void report_progress(struct load *l, int64_t elapsed_us, struct buf *out);
 
-void report_plan(const struct report *r, const struct plan *p, struct buf *out);
-void report_plan_json(const struct report *r, const struct plan *p, struct buf *out);
+void report_preview(const struct report *r, const struct preview *p, struct buf *out);
+void report_preview_json(const struct report *r, const struct preview *p, struct buf *out);
 
 #endif

@@ -99,7 +99,7 @@ static void add_lengths(struct buf *out, const char *name, const struct tally_ti
         (long long)tally_quantile(t, 0.9), (long long)tally_quantile(t, 0.99), (long long)t->max_us);
 }
 
-void report_plan_json(const struct report *r, const struct plan *p, struct buf *out)
+void report_preview_json(const struct report *r, const struct preview *p, struct buf *out)
 {
     bool first = true;
 

@@ -9,7 +9,7 @@
 
 #define TALLY_REASONS_MAX 32
 
-/* Times in us (of a plan: tokens) and their exact largest. */
+/* Times in us (of a preview: tokens) and their exact largest. */
 struct tally_times {
     struct hist hist;
     int64_t max_us;

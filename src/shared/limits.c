@@ -9,36 +9,37 @@
 #include "base/mem.h"
 #include "policy/learned.h"
 
-/* A meter behind its lock. It lives while limits point at it or a pass holds it. */
-struct gate {
+/* A guard: a meter behind its lock. It lives while limits point at it or a pass holds it. */
+struct guard {
     pthread_mutex_t lock;
     struct meter meter; /* under lock, as is refs_n */
     int refs_n;         /* limits that point here */
 };
 
-struct key_gates {
-    struct gate *all;     /* or NULL */
-    struct gate **models; /* as in config_key.model_limits; NULL where that key has none */
+struct key_guards {
+    struct guard *all;     /* or NULL */
+    struct guard **models; /* as in config_key.model_limits; NULL where that key has none */
 };
 
 struct model_state {
-    struct gate *gate; /* or NULL */
+    struct guard *guard; /* or NULL */
     pthread_mutex_t lock;
     struct learned learned; /* under lock */
 };
 
 struct limits {
     struct config *cfg;
-    struct key_gates *keys;
+    struct key_guards *keys;
     struct model_state *models;
     bool any; /* something is limited */
 };
 
-/* -- gates ----------------------------------------------------------------------------------------------- */
+/* -- guards -----------------------------------------------------------------------------------------------
+ */
 
-static struct gate *gate_new(const struct config_limits *limits)
+static struct guard *guard_new(const struct config_limits *limits)
 {
-    struct gate *g = MEM_NEW(struct gate);
+    struct guard *g = MEM_NEW(struct guard);
 
     ASSERT(pthread_mutex_init(&g->lock, NULL) == 0);
     meter_init(&g->meter, limits);
@@ -46,19 +47,19 @@ static struct gate *gate_new(const struct config_limits *limits)
     return g;
 }
 
-static void gate_free(struct gate *g)
+static void guard_free(struct guard *g)
 {
     meter_fini(&g->meter);
     ASSERT(pthread_mutex_destroy(&g->lock) == 0);
     mem_free(g);
 }
 
-static bool is_unused(const struct gate *g)
+static bool is_unused(const struct guard *g)
 {
     return g->refs_n == 0 && g->meter.inflight == 0;
 }
 
-static void gate_unref(struct gate *g)
+static void guard_unref(struct guard *g)
 {
     bool unused;
 
@@ -69,16 +70,16 @@ static void gate_unref(struct gate *g)
     unused = is_unused(g);
     pthread_mutex_unlock(&g->lock);
     if (unused)
-        gate_free(g);
+        guard_free(g);
 }
 
-/* The old gate with new numbers, or a new one; NULL where nothing is limited. */
-static struct gate *gate_take_over(struct gate *old, const struct config_limits *limits)
+/* The old guard with new numbers, or a new one; NULL where nothing is limited. */
+static struct guard *guard_take_over(struct guard *old, const struct config_limits *limits)
 {
     if (config_limits_are_none(limits))
         return NULL;
     if (old == NULL)
-        return gate_new(limits);
+        return guard_new(limits);
     pthread_mutex_lock(&old->lock);
     old->refs_n++;
     meter_set_limits(&old->meter, limits);
@@ -88,7 +89,7 @@ static struct gate *gate_take_over(struct gate *old, const struct config_limits 
 
 /* -- making ---------------------------------------------------------------------------------------------- */
 
-static struct gate *old_model_gate(const struct limits *old, int key, struct slice model)
+static struct guard *old_model_guard(const struct limits *old, int key, struct slice model)
 {
     const struct config_key *k = old != NULL && key >= 0 ? &old->cfg->keys[key] : NULL;
 
@@ -102,18 +103,18 @@ static struct gate *old_model_gate(const struct limits *old, int key, struct sli
 static void make_key(struct limits *l, size_t i, const struct limits *old, int old_key)
 {
     const struct config_key *k = &l->cfg->keys[i];
-    struct key_gates *g = &l->keys[i];
+    struct key_guards *g = &l->keys[i];
 
-    g->all = gate_take_over(old != NULL && old_key >= 0 ? old->keys[old_key].all : NULL, &k->limits);
+    g->all = guard_take_over(old != NULL && old_key >= 0 ? old->keys[old_key].all : NULL, &k->limits);
     l->any = l->any || g->all != NULL || k->model_limits_n > 0;
     if (k->model_limits_n == 0)
         return;
-    g->models = mem_zalloc(k->model_limits_n * sizeof(struct gate *));
+    g->models = mem_zalloc(k->model_limits_n * sizeof(struct guard *));
     for (size_t j = 0; j < k->model_limits_n; j++) {
         const struct config_model_limits *m = &k->model_limits[j];
 
         g->models[j] =
-            gate_take_over(old_model_gate(old, old_key, l->cfg->models[m->model].name), &m->limits);
+            guard_take_over(old_model_guard(old, old_key, l->cfg->models[m->model].name), &m->limits);
     }
 }
 
@@ -123,8 +124,8 @@ static void make_model(struct limits *l, size_t i, const struct limits *old, int
                        *from = old != NULL && old_model >= 0 ? &old->models[old_model] : NULL;
 
     ASSERT(pthread_mutex_init(&m->lock, NULL) == 0);
-    m->gate = gate_take_over(from != NULL ? from->gate : NULL, &l->cfg->models[i].limits);
-    l->any = l->any || m->gate != NULL;
+    m->guard = guard_take_over(from != NULL ? from->guard : NULL, &l->cfg->models[i].limits);
+    l->any = l->any || m->guard != NULL;
     if (from == NULL)
         return;
     pthread_mutex_lock(&from->lock);
@@ -175,13 +176,13 @@ void limits_free(struct limits **lp)
     if (l == NULL)
         return;
     for (size_t i = 0; i < l->cfg->keys_n; i++) {
-        gate_unref(l->keys[i].all);
+        guard_unref(l->keys[i].all);
         for (size_t j = 0; j < l->cfg->keys[i].model_limits_n; j++)
-            gate_unref(l->keys[i].models[j]);
+            guard_unref(l->keys[i].models[j]);
         mem_free(l->keys[i].models);
     }
     for (size_t i = 0; i < l->cfg->models_n; i++) {
-        gate_unref(l->models[i].gate);
+        guard_unref(l->models[i].guard);
         ASSERT(pthread_mutex_destroy(&l->models[i].lock) == 0);
     }
     mem_free(l->keys);
@@ -192,21 +193,21 @@ void limits_free(struct limits **lp)
 
 /* -- asking ---------------------------------------------------------------------------------------------- */
 
-/* The gates that apply, each at its scope; NULL where there is none. The order is that of the locks. */
-struct gates {
-    struct gate *at[LIMITS_SCOPES_N];
+/* The guards that apply, each at its scope; NULL where there is none. The order is that of the locks. */
+struct guards {
+    struct guard *at[LIMITS_SCOPES_N];
 };
 
-static struct gates gates_of(const struct limits *l, struct limits_who who)
+static struct guards guards_of(const struct limits *l, struct limits_who who)
 {
-    struct gates g = {{NULL}};
+    struct guards g = {{NULL}};
 
     if (!l->any)
         return g;
     if (who.key >= 0)
         g.at[LIMITS_OF_KEY] = l->keys[who.key].all;
     if (who.model >= 0)
-        g.at[LIMITS_OF_MODEL] = l->models[who.model].gate;
+        g.at[LIMITS_OF_MODEL] = l->models[who.model].guard;
     if (who.key >= 0 && who.model >= 0) {
         const struct config_key *k = &l->cfg->keys[who.key];
 
@@ -220,7 +221,7 @@ static struct gates gates_of(const struct limits *l, struct limits_who who)
 
 bool limits_apply(const struct limits *l, struct limits_who who)
 {
-    struct gates g = gates_of(l, who);
+    struct guards g = guards_of(l, who);
 
     return g.at[LIMITS_OF_KEY] != NULL || g.at[LIMITS_OF_KEY_MODEL] != NULL || g.at[LIMITS_OF_MODEL] != NULL;
 }
@@ -250,7 +251,7 @@ int64_t limits_tokens_max(const struct limits *l, struct limits_who who)
     return tighter(most, &k->limits);
 }
 
-static void lock(const struct gates *g)
+static void lock(const struct guards *g)
 {
     for (int i = 0; i < LIMITS_SCOPES_N; i++) {
         if (g->at[i] != NULL)
@@ -258,7 +259,7 @@ static void lock(const struct gates *g)
     }
 }
 
-static void unlock(const struct gates *g)
+static void unlock(const struct guards *g)
 {
     for (int i = LIMITS_SCOPES_N - 1; i >= 0; i--) {
         if (g->at[i] != NULL)
@@ -266,7 +267,7 @@ static void unlock(const struct gates *g)
     }
 }
 
-static bool ask(const struct gates *g, int64_t now_us, int64_t tokens, struct limits_refusal *why)
+static bool ask(const struct guards *g, int64_t now_us, int64_t tokens, struct limits_refusal *why)
 {
     bool fits = true;
 
@@ -282,7 +283,7 @@ static bool ask(const struct gates *g, int64_t now_us, int64_t tokens, struct li
     return fits;
 }
 
-static void read_levels(const struct gates *g, int64_t now_us, struct limits_levels *out)
+static void read_levels(const struct guards *g, int64_t now_us, struct limits_levels *out)
 {
     *out = (struct limits_levels){{0}, {0}};
     for (int i = 0; i < LIMITS_SCOPES_N; i++) {
@@ -296,7 +297,7 @@ static void read_levels(const struct gates *g, int64_t now_us, struct limits_lev
 bool limits_ask(struct limits *l, struct limits_who who, int64_t now_us, int64_t tokens,
                 struct limits_refusal *why, struct limits_levels *levels)
 {
-    struct gates g = gates_of(l, who);
+    struct guards g = guards_of(l, who);
     bool fits;
 
     lock(&g);
@@ -309,7 +310,7 @@ bool limits_ask(struct limits *l, struct limits_who who, int64_t now_us, int64_t
 bool limits_enter(struct limits *l, struct limits_who who, int64_t now_us, struct limits_pass *pass,
                   struct limits_refusal *why, struct limits_levels *levels)
 {
-    struct gates g = gates_of(l, who);
+    struct guards g = guards_of(l, who);
     bool fits;
 
     pass->holds_n = 0;
@@ -319,7 +320,7 @@ bool limits_enter(struct limits *l, struct limits_who who, int64_t now_us, struc
         if (g.at[i] == NULL)
             continue;
         pass->holds[pass->holds_n].at_us = meter_reserve(&g.at[i]->meter, now_us, pass->tokens);
-        pass->holds[pass->holds_n++].gate = g.at[i];
+        pass->holds[pass->holds_n++].guard = g.at[i];
     }
     read_levels(&g, now_us, levels);
     unlock(&g);
@@ -329,7 +330,7 @@ bool limits_enter(struct limits *l, struct limits_who who, int64_t now_us, struc
 void limits_settle(struct limits_pass *pass, int64_t now_us, int64_t used, bool counts)
 {
     for (int i = 0; i < pass->holds_n; i++) {
-        struct gate *g = pass->holds[i].gate;
+        struct guard *g = pass->holds[i].guard;
         struct meter_use use = {pass->holds[i].at_us, pass->tokens, used, counts};
         bool unused;
 
@@ -338,7 +339,7 @@ void limits_settle(struct limits_pass *pass, int64_t now_us, int64_t used, bool 
         unused = is_unused(g);
         pthread_mutex_unlock(&g->lock);
         if (unused)
-            gate_free(g);
+            guard_free(g);
     }
     pass->holds_n = 0;
 }
@@ -381,7 +382,7 @@ void limits_learn(struct limits *l, int model, int64_t estimated, int64_t prompt
 
 /* -- for tests and checks -------------------------------------------------------------------------------- */
 
-static int64_t inflight_of(struct gate *g)
+static int64_t inflight_of(struct guard *g)
 {
     int64_t n;
 
@@ -403,6 +404,6 @@ int64_t limits_inflight(struct limits *l)
             n += inflight_of(l->keys[i].models[j]);
     }
     for (size_t i = 0; i < l->cfg->models_n; i++)
-        n += inflight_of(l->models[i].gate);
+        n += inflight_of(l->models[i].guard);
     return n;
 }

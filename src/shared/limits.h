@@ -16,7 +16,7 @@
 #include "policy/meter.h"
 
 struct limits;
-struct gate;
+struct guard;
 
 enum limits_scope { LIMITS_OF_KEY, LIMITS_OF_KEY_MODEL, LIMITS_OF_MODEL, LIMITS_SCOPES_N };
 
@@ -38,7 +38,7 @@ struct limits_levels {
 /* The right to be in work, until it is settled. */
 struct limits_pass {
     struct {
-        struct gate *gate;
+        struct guard *guard;
         int64_t at_us; /* when it was counted there */
     } holds[LIMITS_SCOPES_N];
     int holds_n;

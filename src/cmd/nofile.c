@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* From what was found to a configuration, and to the words that say so. */
-#include "cmd/local.h"
+#include "cmd/nofile.h"
 
 #include <string.h>
 
@@ -12,7 +12,7 @@
 #define PORTS_TRIED 100
 
 /* When no port is free the usual one is tried in the end, and the failure names it. */
-static void choose_listen(struct local *l)
+static void choose_listen(struct nofile *l)
 {
     struct addr at;
 
@@ -25,12 +25,13 @@ static void choose_listen(struct local *l)
     snprintf(l->listen, sizeof l->listen, "127.0.0.1:%d", LISTEN_PORT);
 }
 
-enum err local_configure(struct local *l, struct config **out, char **yaml_out, struct config_report *report)
+enum err nofile_configure(struct nofile *l, struct config **out, char **yaml_out,
+                          struct config_report *report)
 {
     *out = NULL;
     *yaml_out = NULL;
     *report = (struct config_report){.text = ""};
-    *l = (struct local){.moved = false};
+    *l = (struct nofile){.moved = false};
     discover(&l->found);
     choose_listen(l);
     if (l->found.n == 0)
@@ -38,7 +39,7 @@ enum err local_configure(struct local *l, struct config **out, char **yaml_out, 
     return config_for_engines(l->found.engines, l->found.n, l->listen, ADMIN, out, yaml_out, report);
 }
 
-void local_fini(struct local *l)
+void nofile_fini(struct nofile *l)
 {
     discovery_fini(&l->found);
 }
@@ -76,7 +77,7 @@ static void print_models(FILE *to, const struct discovery *d)
                 config_provider_name(d->engines[rest].provider), d->engines[rest].at);
 }
 
-void local_print(FILE *to, const struct local *l)
+void nofile_print(FILE *to, const struct nofile *l)
 {
     const struct config_engine *there = discovery_at(&l->found, LISTEN_PORT);
 
@@ -88,7 +89,7 @@ void local_print(FILE *to, const struct local *l)
                 config_provider_name(there->provider), l->listen);
 }
 
-void local_print_locked(FILE *to, const struct local *l)
+void nofile_print_locked(FILE *to, const struct nofile *l)
 {
     for (size_t i = 0; i < l->found.locked_n; i++)
         fprintf(to,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The summary of a schedule. Mean and deviation of the gaps grow by Welford's method. */
-#include "load/plan.h"
+#include "load/preview.h"
 
 #include <math.h>
 
@@ -8,7 +8,7 @@
 #include "base/mem.h"
 
 struct looking {
-    struct plan *plan;
+    struct preview *preview;
     uint8_t *seen; /* a bit for each block id */
     int64_t second;
     uint64_t in_second;
@@ -18,7 +18,7 @@ struct looking {
 
 static void look_at_time(struct looking *k, int64_t at_us)
 {
-    struct plan *p = k->plan;
+    struct preview *p = k->preview;
     double gap = (double)(at_us - p->last_us), off = gap - k->mean;
 
     if (p->requests_n == 0) {
@@ -49,15 +49,15 @@ static void look_at_blocks(struct looking *k, const struct arrival *a)
 
         if (k->seen == NULL)
             k->seen = mem_zalloc(TRACE_BLOCK_ID_MAX / 8 + 1);
-        k->plan->blocks_n++;
-        k->plan->blocks_old_n += (k->seen[id / 8] & bit) != 0;
+        k->preview->blocks_n++;
+        k->preview->blocks_old_n += (k->seen[id / 8] & bit) != 0;
         k->seen[id / 8] |= bit;
     }
 }
 
 static void look_at(struct looking *k, const struct arrival *a)
 {
-    struct plan *p = k->plan;
+    struct preview *p = k->preview;
 
     look_at_time(k, a->at_us);
     look_at_blocks(k, a);
@@ -72,9 +72,9 @@ static void look_at(struct looking *k, const struct arrival *a)
         tally_add(&p->answer, a->answer_tokens);
 }
 
-void plan_look(struct plan *p, struct source *s, uint64_t max_n)
+void preview_look(struct preview *p, struct source *s, uint64_t max_n)
 {
-    struct looking k = {.plan = p, .second = -1};
+    struct looking k = {.preview = p, .second = -1};
     struct arrival a;
 
     memset(p, 0, sizeof *p);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The summary of a schedule against what stands in the trace. */
-#include "load/plan.h"
+#include "load/preview.h"
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "support/samples.h"
 #include "tap.h"
 
-static struct plan plan;
+static struct preview preview;
 
 static void look(const struct trace *t, const struct source_opts *more, uint64_t max_n)
 {
@@ -23,39 +23,39 @@ static void look(const struct trace *t, const struct source_opts *more, uint64_t
     o.traces_n = t != NULL;
     o.shared_kinds = 1;
     s = source_new(&o, &why);
-    plan_look(&plan, s, max_n);
+    preview_look(&preview, s, max_n);
     source_free(&s);
 }
 
 TEST(equal_gaps)
 {
     look(NULL, &(struct source_opts){.process = PROCESS_CONSTANT, .rate = 10, .limit = 101}, UINT64_MAX);
-    CHECK_INT(plan.requests_n, 101);
-    CHECK(plan.gap_mean_us == 100000 && plan.gap_cv < 1e-6);
-    CHECK_INT(plan.last_us, 10 * CLOCK_SECOND_US);
-    CHECK_INT(plan.busiest_n, 10);
-    CHECK_INT(plan.prompt.max_us, 100);
-    CHECK_INT(plan.answer.hist.n, 0);
-    CHECK(!plan.cut);
+    CHECK_INT(preview.requests_n, 101);
+    CHECK(preview.gap_mean_us == 100000 && preview.gap_cv < 1e-6);
+    CHECK_INT(preview.last_us, 10 * CLOCK_SECOND_US);
+    CHECK_INT(preview.busiest_n, 10);
+    CHECK_INT(preview.prompt.max_us, 100);
+    CHECK_INT(preview.answer.hist.n, 0);
+    CHECK(!preview.cut);
 }
 
 TEST(more_than_is_looked_at)
 {
     look(NULL, &(struct source_opts){.process = PROCESS_CONSTANT, .rate = 10, .limit = 101}, 100);
-    CHECK_INT(plan.requests_n, 100);
-    CHECK(plan.cut);
+    CHECK_INT(preview.requests_n, 100);
+    CHECK(preview.cut);
     look(NULL, &(struct source_opts){.process = PROCESS_CONSTANT, .rate = 10, .limit = 101}, 101);
-    CHECK(!plan.cut);
+    CHECK(!preview.cut);
 }
 
 TEST(nothing_and_one)
 {
     look(NULL, &(struct source_opts){.process = PROCESS_CONSTANT, .rate = 10, .limit = 0}, 100);
-    CHECK_INT(plan.requests_n, 0);
-    CHECK(plan.gap_cv == 0 && !plan.cut);
+    CHECK_INT(preview.requests_n, 0);
+    CHECK(preview.gap_cv == 0 && !preview.cut);
     look(NULL, &(struct source_opts){.process = PROCESS_CONSTANT, .rate = 10, .limit = 1}, 100);
-    CHECK_INT(plan.requests_n, 1);
-    CHECK(plan.gap_mean_us == 0);
+    CHECK_INT(preview.requests_n, 1);
+    CHECK(preview.gap_mean_us == 0);
 }
 
 TEST(blocks_that_were_seen_before)
@@ -65,9 +65,9 @@ TEST(blocks_that_were_seen_before)
     struct trace t = {.format = TRACE_MOONCAKE, .rows = rows, .rows_n = 2, .blocks = blocks, .blocks_n = 6};
 
     look(&t, &(struct source_opts){.limit = 100, .stream_share = 1}, 100);
-    CHECK_INT(plan.blocks_n, 6);
-    CHECK_INT(plan.blocks_old_n, 2);
-    CHECK_INT(plan.streams_n, 2);
+    CHECK_INT(preview.blocks_n, 6);
+    CHECK_INT(preview.blocks_old_n, 2);
+    CHECK_INT(preview.streams_n, 2);
 }
 
 TEST(the_azure_sample)
@@ -83,9 +83,9 @@ TEST(the_azure_sample)
         answers += t->rows[i].answer_tokens;
     }
     look(t, &(struct source_opts){.limit = UINT64_MAX}, UINT64_MAX);
-    CHECK_INT(plan.requests_n, t->rows_n);
-    CHECK_INT(plan.prompt.hist.sum, prompts);
-    CHECK_INT(plan.answer.hist.sum, answers);
-    CHECK_INT(plan.last_us, t->rows[t->rows_n - 1].at_us);
+    CHECK_INT(preview.requests_n, t->rows_n);
+    CHECK_INT(preview.prompt.hist.sum, prompts);
+    CHECK_INT(preview.answer.hist.sum, answers);
+    CHECK_INT(preview.last_us, t->rows[t->rows_n - 1].at_us);
     trace_free(&t);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* What a source would send, looked at without sending anything. */
-#ifndef LOAD_PLAN_H
-#define LOAD_PLAN_H
+#ifndef LOAD_PREVIEW_H
+#define LOAD_PREVIEW_H
 
 #include "load/tally.h"
 
-struct plan {
+struct preview {
     uint64_t requests_n, streams_n, shared_n, leave_n;
     uint64_t of_class[SOURCE_CLASSES_MAX];
     int64_t first_us, last_us;         /* of the first and the last arrival */
@@ -18,6 +18,6 @@ struct plan {
 };
 
 /* Takes everything that the source has, at most max_n. Needs memory for one bit for each block id. */
-void plan_look(struct plan *p, struct source *s, uint64_t max_n);
+void preview_look(struct preview *p, struct source *s, uint64_t max_n);
 
 #endif

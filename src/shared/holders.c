@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Counting connections by address. */
-#include "shared/callers.h"
+#include "shared/holders.h"
 
 #include <pthread.h>
 
@@ -10,8 +10,8 @@
 
 #define SHARDS_N 16
 
-struct caller {
-    unsigned char address[CALLERS_ADDRESS_BYTES];
+struct holder {
+    unsigned char address[HOLDERS_ADDRESS_BYTES];
     int64_t n; /* connections; under its shard's lock */
 };
 
@@ -20,28 +20,28 @@ struct shard {
     struct map by_address; /* under lock */
 };
 
-struct callers {
+struct holders {
     struct shard shards[SHARDS_N];
 };
 
 static struct slice key_of(const unsigned char *address)
 {
-    return (struct slice){(const char *)address, CALLERS_ADDRESS_BYTES};
+    return (struct slice){(const char *)address, HOLDERS_ADDRESS_BYTES};
 }
 
 /* Which shard is no secret: only the maps inside need to stand against chosen addresses, and they do. */
-static struct shard *shard_of(struct callers *c, const unsigned char *address)
+static struct shard *shard_of(struct holders *c, const unsigned char *address)
 {
     unsigned mix = 0;
 
-    for (size_t i = 0; i < CALLERS_ADDRESS_BYTES; i++)
+    for (size_t i = 0; i < HOLDERS_ADDRESS_BYTES; i++)
         mix = mix * 31 + address[i];
     return &c->shards[(mix ^ mix >> 16) % SHARDS_N];
 }
 
-struct callers *callers_new(void)
+struct holders *holders_new(void)
 {
-    struct callers *c = MEM_NEW(struct callers);
+    struct holders *c = MEM_NEW(struct holders);
 
     for (size_t i = 0; i < SHARDS_N; i++) {
         ASSERT(pthread_mutex_init(&c->shards[i].lock, NULL) == 0);
@@ -50,9 +50,9 @@ struct callers *callers_new(void)
     return c;
 }
 
-void callers_free(struct callers **cp)
+void holders_free(struct holders **cp)
 {
-    struct callers *c = *cp;
+    struct holders *c = *cp;
 
     *cp = NULL;
     if (c == NULL)
@@ -65,16 +65,16 @@ void callers_free(struct callers **cp)
     mem_free(c);
 }
 
-struct caller *callers_enter(struct callers *c, const unsigned char address[CALLERS_ADDRESS_BYTES],
+struct holder *holders_enter(struct holders *c, const unsigned char address[HOLDERS_ADDRESS_BYTES],
                              int64_t max)
 {
     struct shard *s = shard_of(c, address);
-    struct caller *who;
+    struct holder *who;
 
     ASSERT(pthread_mutex_lock(&s->lock) == 0);
     who = map_find(&s->by_address, key_of(address));
     if (who == NULL && max > 0) {
-        who = MEM_NEW(struct caller);
+        who = MEM_NEW(struct holder);
         memcpy(who->address, address, sizeof who->address);
         map_put(&s->by_address, key_of(who->address), who);
     } else if (who != NULL && who->n >= max) {
@@ -86,9 +86,9 @@ struct caller *callers_enter(struct callers *c, const unsigned char address[CALL
     return who;
 }
 
-void callers_leave(struct callers *c, struct caller **wp)
+void holders_leave(struct holders *c, struct holder **wp)
 {
-    struct caller *who = *wp;
+    struct holder *who = *wp;
     struct shard *s;
 
     *wp = NULL;

@@ -3,22 +3,22 @@
  *
  * Split into shards, each with a lock of its own, which is taken once when a connection comes and once when
  * it goes. As many entries as connections at most, so its size is bounded by their number. Thread: any. */
-#ifndef SHARED_CALLERS_H
-#define SHARED_CALLERS_H
+#ifndef SHARED_HOLDERS_H
+#define SHARED_HOLDERS_H
 
 #include <stdint.h>
 
-#define CALLERS_ADDRESS_BYTES 16
+#define HOLDERS_ADDRESS_BYTES 16
 
-struct callers;
-struct caller;
+struct holders;
+struct holder;
 
-struct callers *callers_new(void);
-void callers_free(struct callers **c); /* everybody has left */
+struct holders *holders_new(void);
+void holders_free(struct holders **c); /* everybody has left */
 /* One more connection of that address; NULL when it already has `max`. The result is given back to
- * callers_leave. */
-struct caller *callers_enter(struct callers *c, const unsigned char address[CALLERS_ADDRESS_BYTES],
+ * holders_leave. */
+struct holder *holders_enter(struct holders *c, const unsigned char address[HOLDERS_ADDRESS_BYTES],
                              int64_t max);
-void callers_leave(struct callers *c, struct caller **wp);
+void holders_leave(struct holders *c, struct holder **wp);
 
 #endif
