@@ -7,13 +7,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "cmd/load_options.h"
 #include "cmd/load_traces.h"
+#include "cmd/process.h"
 #include "io/outlet.h"
 #include "load/report.h"
 
@@ -276,20 +276,14 @@ static bool make_opts(struct load_command *c, struct load_opts *o)
 
 static bool has_descriptors(const struct load_command *c)
 {
-    struct rlimit r;
+    int64_t max = process_raise_files();
 
-    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
-        return true;
-    if (r.rlim_cur < r.rlim_max) {
-        r.rlim_cur = r.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &r);
-    }
-    if (c->connections + SPARE_FDS <= r.rlim_cur)
+    if (max == 0 || c->connections + SPARE_FDS <= (uint64_t)max)
         return true;
     fprintf(stderr,
             "tidegate load: --connections %llu needs more descriptors than the limit allows (%llu): "
             "raise it with ulimit -n\n",
-            (unsigned long long)c->connections, (unsigned long long)r.rlim_cur);
+            (unsigned long long)c->connections, (unsigned long long)max);
     return false;
 }
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Figures of the process from the kernel, under Prometheus' usual names (conventions 4.4). */
+/* What the process asks of the kernel: figures under Prometheus' usual names (conventions 4.4), descriptors,
+ * and silence about its memory. */
 #include "cmd/process.h"
 
 #include <dirent.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -65,4 +67,23 @@ void process_metrics(void *ud, struct buf *out)
                       "# HELP tidegate_build_info What program this is.\n# TYPE tidegate_build_info gauge\n"
                       "tidegate_build_info{version=\"%s\",revision=\"%s\"} 1\n",
                       version_text(), version_revision());
+}
+
+int64_t process_raise_files(void)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+        r.rlim_cur = r.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &r);
+    }
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur == RLIM_INFINITY)
+        return 0;
+    return (int64_t)r.rlim_cur;
+}
+
+/* Not by RLIMIT_CORE, which a pipe in kernel.core_pattern ignores. */
+void process_allow_cores(bool allow)
+{
+    (void)!prctl(PR_SET_DUMPABLE, allow ? 1 : 0);
 }

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -163,20 +162,6 @@ static bool configure(struct server *s, const char *file)
 }
 
 /* -- making ---------------------------------------------------------------------------------------------- */
-
-/* As far as the system allows; returns the limit. */
-static int64_t raise_descriptor_limit(void)
-{
-    struct rlimit r;
-
-    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
-        r.rlim_cur = r.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &r);
-    }
-    if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur == RLIM_INFINITY)
-        return 0;
-    return (int64_t)r.rlim_cur;
-}
 
 static bool open_access_log(struct server *s)
 {
@@ -359,10 +344,11 @@ static void complain_of_app(const struct config *cfg, const char *why)
 static bool make(struct server *s)
 {
     enum log_level level = LOG_INFO;
-    struct app_opts o = {.log = &s->log, .wall_us = clock_wall_us(), .files_max = raise_descriptor_limit()};
+    struct app_opts o = {.log = &s->log, .wall_us = clock_wall_us(), .files_max = process_raise_files()};
     const char *why = "";
     int log_fd = outlet_open(STDERR_FILENO);
 
+    process_allow_cores(s->cfg->core_dumps);
     mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES); /* else the largest block ever freed becomes the threshold */
     (void)!log_level_parse(slice_of(s->cfg->log_level), &level);
     log_init(&s->log, log_fd >= 0 ? log_fd : STDERR_FILENO, level, isatty(STDERR_FILENO) != 0);
@@ -455,6 +441,7 @@ int serve_main(int argc, char **argv)
         return usage(stdout, 0);
     if (argc > 2 || (argc == 2 && argv[1][0] == '-'))
         return usage(stderr, 2);
+    process_allow_cores(false); /* until the file says otherwise: the environment holds secrets, too */
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);

@@ -6,11 +6,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "cmd/process.h"
 #include "cmd/sim_options.h"
 #include "io/tls.h"
 #include "sim/timeline.h"
@@ -125,16 +125,6 @@ static bool can_bind(const char *text, const struct addr *at)
     return false;
 }
 
-static void raise_descriptor_limit(void)
-{
-    struct rlimit r;
-
-    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
-        r.rlim_cur = r.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &r);
-    }
-}
-
 /* The first lines are for people, the others too: one for each listener, in their order. */
 static void announce(const struct sim_place *at, const struct addr *bound)
 {
@@ -225,6 +215,6 @@ int sim_main(int argc, char **argv)
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
     pthread_sigmask(SIG_BLOCK, &stop, NULL);
-    raise_descriptor_limit();
+    process_raise_files();
     return run(&p) ? 0 : 1;
 }

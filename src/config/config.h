@@ -179,7 +179,8 @@ struct config {
     size_t cors_origins_n;
     const char *access_log; /* "stdout", "off" or a path */
     const char *log_level;
-    bool watch; /* read the file again when it changes */
+    bool watch;      /* read the file again when it changes */
+    bool core_dumps; /* the kernel may write the memory of a process that crashed: with all secrets */
     struct config_options opt;
     const struct config_key *keys;
     size_t keys_n;

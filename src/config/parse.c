@@ -90,6 +90,15 @@ static void read_watch(struct draft *d, const struct node *n, void *unused)
         d->config->watch = watch != 0;
 }
 
+static void read_core_dumps(struct draft *d, const struct node *n, void *unused)
+{
+    int64_t core_dumps;
+
+    (void)unused;
+    if (value_bool(d->notes, n, &core_dumps))
+        d->config->core_dumps = core_dumps != 0;
+}
+
 /* Sections refer to each other in both directions of the file, so they are only found here and read
  * afterwards. */
 static void find_section(struct draft *d, const struct node *n, void *unused)
@@ -115,10 +124,10 @@ static const struct field fields[] = {
     {"admin", find_section, NULL, false},         {"metrics", find_section, NULL, false},
     {"cors", find_section, NULL, false},          {"workers", read_workers, NULL, false},
     {"access_log", read_access_log, NULL, false}, {"log_level", read_log_level, NULL, false},
-    {"watch", read_watch, NULL, false},           {"timeouts", options_read, NULL, false},
-    {"limits", options_read, NULL, false},        {"keys", find_section, NULL, false},
-    {"accounts", find_section, NULL, false},      {"endpoints", find_section, NULL, false},
-    {"models", find_section, NULL, false},
+    {"watch", read_watch, NULL, false},           {"core_dumps", read_core_dumps, NULL, false},
+    {"timeouts", options_read, NULL, false},      {"limits", options_read, NULL, false},
+    {"keys", find_section, NULL, false},          {"accounts", find_section, NULL, false},
+    {"endpoints", find_section, NULL, false},     {"models", find_section, NULL, false},
 };
 
 static void read_file(struct draft *d, const struct node *root)

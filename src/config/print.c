@@ -221,6 +221,7 @@ enum err print_tree(const struct node *root, struct buf *out)
         {"access_log", "stdout"},
         {"log_level", "info"},
         {"watch", "false"},
+        {"core_dumps", "false"},
     };
     struct printer p = {.out = out, .err = ERR_OK};
 

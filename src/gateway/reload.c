@@ -61,12 +61,18 @@ static const char *access_log_text(struct arena *a, const struct config *cfg)
     return text_or_none(a, cfg->access_log);
 }
 
+static const char *core_dumps_text(struct arena *a, const struct config *cfg)
+{
+    (void)a;
+    return cfg->core_dumps ? "true" : "false";
+}
+
 static const struct {
     const char *name;
     const char *(*text)(struct arena *a, const struct config *cfg);
 } FIXED[RELOAD_FIXED_N] = {
     {"listen", listen_text},   {"admin", admin_text},           {"metrics", metrics_text},
-    {"workers", workers_text}, {"access_log", access_log_text},
+    {"workers", workers_text}, {"access_log", access_log_text}, {"core_dumps", core_dumps_text},
 };
 
 static void compare(const struct reload *r, const struct config *cfg, struct reload_result *out)

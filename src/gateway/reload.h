@@ -13,7 +13,7 @@
 #include "config/config.h"
 #include "gateway/app.h"
 
-#define RELOAD_FIXED_N 5 /* what only a restart changes */
+#define RELOAD_FIXED_N 6 /* what only a restart changes */
 
 struct reload_opts {
     const char *file;    /* what is read again, or NULL: nothing can be */

@@ -11,6 +11,6 @@ struct sides;
  * fault. `pages` is copied. */
 struct sides *sides_open(struct loop *l, const struct pages *pages, const char **which);
 /* Stops listening and closes what is open. */
-void sides_close(struct sides **all);
+void sides_close(struct sides **ap);
 
 #endif

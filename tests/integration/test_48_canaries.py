@@ -3,11 +3,15 @@
 search for them in all that came out: answers, both logs, metrics, the configuration shown, reloads, check."""
 import base64
 import json
+import os
+import resource
 import shutil
+import signal
+import subprocess
 
 import pytest
 
-from kit import config, http
+from kit import config, http, until
 from kit.certs import Authority
 from kit.origin import STREAM_HEAD, answer, event, response
 from kit.process import PROGRAM, environment, free_port, run
@@ -167,3 +171,25 @@ def test_t20_no_secret_comes_out_on_any_path(gateway, origin, yard, files):
     assert not leaks, '\n'.join(map(str, leaks))
     for secret in (ENV['UP'], FILED['up'], WRITTEN['up'], ENV['ALIAS']):
         assert secret.encode() in up.seen, 'it went where it belongs'
+
+
+@pytest.mark.parametrize('allowed', [False, True])
+def test_a_crash_leaves_a_core_only_where_the_file_allows_it(tmp_path, allowed):
+    """A core file holds every secret. Whether one was written is in the exit status, wherever it went."""
+    (tmp_path / 't.yaml').write_text(f'''
+listen: 127.0.0.1:{free_port()}
+core_dumps: {str(allowed).lower()}
+endpoints: [{{name: up, provider: openai, url: "http://127.0.0.1:9/v1", key: none}}]
+models: [{{name: "*", tiers: [[{{endpoint: up}}]]}}]
+''')
+    with open(tmp_path / 'err', 'wb') as err:
+        child = subprocess.Popen(
+            [PROGRAM, 'serve', str(tmp_path / 't.yaml')], cwd=tmp_path, stdout=err, stderr=err,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2))
+        until(lambda: b'is ready' in (tmp_path / 'err').read_bytes(), 'it to be ready')
+        os.kill(child.pid, signal.SIGQUIT)
+        status = os.waitpid(child.pid, 0)[1]
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGQUIT
+    if allowed and not os.WCOREDUMP(status):
+        pytest.skip('this machine or flavour writes no core files at all')
+    assert os.WCOREDUMP(status) == allowed

@@ -46,6 +46,7 @@ TEST(what_was_left_out_stands_there_with_its_default)
     CHECK(strstr(text, "listen: 127.0.0.1:8080\n") != NULL);
     CHECK(strstr(text, "workers: auto\n") != NULL);
     CHECK(strstr(text, "watch: false\n") != NULL);
+    CHECK(strstr(text, "core_dumps: false\n") != NULL);
     CHECK(strstr(text, "timeouts:\n  connect: 5s\n") != NULL);
     CHECK(strstr(text, "limits:\n  line: 7\n  head: 64KiB\n") != NULL);
     CHECK(strstr(text, "line: 10000") == NULL);
