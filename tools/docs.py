@@ -181,7 +181,7 @@ def options(table):
 def metrics(table):
     lines = ['What `/metrics` shows, in the order of the table, in the Prometheus text format. A histogram',
              'is in seconds and has the usual `_bucket`, `_sum` and `_count`.', '']
-    kinds = {'COUNTER': 'counter', 'GAUGE': 'gauge', 'SECONDS': 'histogram'}
+    kinds = {'COUNTER': 'counter', 'GAUGE': 'gauge', 'GAUGE_SECONDS': 'gauge', 'SECONDS': 'histogram'}
     rows = []
     for row in table.rows:
         labels = [x.lower() for x in row['labels'].removeprefix('LABELS_').split('_') if x != 'NONE']

@@ -123,7 +123,8 @@ void metrics_add(struct metrics *m, enum metric id, size_t row, int64_t n)
 
 void metrics_set(struct metrics *m, enum metric id, size_t row, int64_t v)
 {
-    ASSERT(metrics_descriptions[id].kind == METRIC_GAUGE);
+    ASSERT(metrics_descriptions[id].kind == METRIC_GAUGE ||
+           metrics_descriptions[id].kind == METRIC_GAUGE_SECONDS);
     __atomic_store_n(&m->cells[place_of(m->layout, id, row)], v, __ATOMIC_RELAXED);
 }
 
@@ -173,10 +174,14 @@ static const char *labels_of(const struct metrics_layout *l, enum metric id, siz
     return l->rows[set] ? l->rows[set][row] : "";
 }
 
-static enum err render_cell(struct buf *out, const char *name, const char *labels, int64_t v)
+static enum err render_cell(struct buf *out, const struct metrics_description *d, const char *labels,
+                            int64_t v)
 {
-    const char *open = *labels ? "{" : "", *close = *labels ? "}" : "";
+    const char *open = *labels ? "{" : "", *close = *labels ? "}" : "", *name = d->full_name;
 
+    if (d->kind == METRIC_GAUGE_SECONDS)
+        return buf_printf(out, "%s%s%s%s %lld.%06lld\n", name, open, labels, close,
+                          (long long)(v / SECOND_US), (long long)(v % SECOND_US));
     return buf_printf(out, "%s%s%s%s %lld\n", name, open, labels, close, (long long)v);
 }
 
@@ -203,7 +208,7 @@ static enum err render_hist(struct buf *out, enum metric id, const char *labels,
 
 static enum err render_metric(struct metrics *const *blocks, size_t blocks_n, enum metric id, struct buf *out)
 {
-    static const char *const types[] = {"counter", "gauge", "histogram"};
+    static const char *const types[] = {"counter", "gauge", "gauge", "histogram"};
     const struct metrics_layout *l = blocks[0]->layout;
     const struct metrics_description *d = &metrics_descriptions[id];
     enum err e =
@@ -217,7 +222,7 @@ static enum err render_metric(struct metrics *const *blocks, size_t blocks_n, en
             if (sum.n > 0 || l->rows_n[d->labels] <= EMPTY_ROWS_MAX)
                 e = render_hist(out, id, labels, &sum);
         } else {
-            e = render_cell(out, d->full_name, labels, metrics_get(blocks, blocks_n, id, row));
+            e = render_cell(out, d, labels, metrics_get(blocks, blocks_n, id, row));
         }
     }
     return e;

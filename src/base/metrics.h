@@ -22,7 +22,8 @@ enum metric {
 enum metric_kind {
     METRIC_COUNTER,
     METRIC_GAUGE,
-    METRIC_SECONDS /* histogram of microseconds, shown in seconds */
+    METRIC_GAUGE_SECONDS, /* gauge of microseconds, shown in seconds */
+    METRIC_SECONDS        /* histogram of microseconds, shown in seconds */
 };
 
 /* Label sets. NONE has one row. */
@@ -37,6 +38,7 @@ enum metric_labels {
     LABELS_SCOPE_LIMIT,      /* whose limit x which limit */
     LABELS_RESULT,           /* how a reload ended */
     LABELS_REASON,           /* why a connection was not let in */
+    LABELS_WORKER,
     LABELS_N
 };
 

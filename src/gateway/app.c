@@ -126,7 +126,20 @@ static size_t layouts_of(const struct app *a, const struct metrics_layout **out)
     return n;
 }
 
-struct metrics *app_sum(const struct app *a, struct metrics_layout *layout, struct arena *arena)
+/* What the loops count themselves, because a turn knows no edition. */
+static void note_loops(const struct app *a, int64_t now_us, struct metrics *sum)
+{
+    for (size_t i = 0; i < a->workers_n; i++) {
+        const struct loop *l = a->workers[i]->loop;
+
+        metrics_set(sum, METRIC_LOOP_HELD, i, stint_max_us(&l->stint, now_us));
+        metrics_add(sum, METRIC_LOOP_TURNS, i, (int64_t)__atomic_load_n(&l->turns, __ATOMIC_RELAXED));
+        metrics_add(sum, METRIC_LOOP_LONG_TURNS, i, (int64_t)stint_long_n(&l->stint));
+    }
+}
+
+struct metrics *app_sum(const struct app *a, int64_t now_us, struct metrics_layout *layout,
+                        struct arena *arena)
 {
     size_t n = a->desks_n + 1;
     struct metrics **blocks = mem_alloc(n * sizeof *blocks);
@@ -138,6 +151,7 @@ struct metrics *app_sum(const struct app *a, struct metrics_layout *layout, stru
     n = app_metrics(a, blocks);
     for (size_t i = 0; i < n; i++)
         metrics_fold(sum, blocks[i]);
+    note_loops(a, now_us, sum);
     mem_free(layouts);
     mem_free(blocks);
     return sum;

@@ -53,9 +53,10 @@ size_t app_pending_max(const struct config *cfg);
 /* Every metrics block: desks, then control. Returns how many; `out` has room for desks_n + 1. Thread:
  * control's. */
 size_t app_metrics(const struct app *a, struct metrics **out);
-/* All of them added up by labels: a block of its own, in a layout that has the rows of all editions (made in
- * `layout` and `arena`, which must outlive it). Thread: control's. */
-struct metrics *app_sum(const struct app *a, struct metrics_layout *layout, struct arena *arena);
+/* All of them added up by labels, and the figures of the workers' loops: a block of its own, in a layout that
+ * has the rows of all editions (made in `layout` and `arena`, which must outlive it). Thread: control's. */
+struct metrics *app_sum(const struct app *a, int64_t now_us, struct metrics_layout *layout,
+                        struct arena *arena);
 /* Puts an edition in force that was made to follow the present one: takes it over, and sends every worker its
  * desk. Requests whose head comes after that message belong to it; what has begun is not touched. Thread:
  * control's. */

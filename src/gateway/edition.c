@@ -17,7 +17,8 @@ struct edition *edition_new(struct config *cfg, const struct edition *before, co
     e->cfg = cfg;
     e->refs_n = 1;
     e->number = before != NULL ? before->number + 1 : 1;
-    stats_init(&e->stats, cfg);
+    stats_init(&e->stats, cfg,
+               before != NULL ? before->stats.layout.rows_n[LABELS_WORKER] : (size_t)cfg->workers);
     e->tls = mem_zalloc((cfg->endpoints_n + 1) * sizeof *e->tls);
     if (!certs_load(cfg, &e->certs, why) || trust_make(cfg, e->tls, why) >= 0) {
         edition_unref(&e);

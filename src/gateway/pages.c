@@ -71,7 +71,7 @@ static void page_metrics(const struct pages *p, struct conn *c)
 
     buf_init(&out, METRICS_BYTES_MAX, NULL);
     arena_init(&rows, NULL, 0, 4096);
-    sum = app_sum(a, &layout, &rows);
+    sum = app_sum(a, conn_loop(c)->now_us, &layout, &rows);
     e = metrics_render(&sum, 1, &out);
     metrics_free(&sum);
     arena_fini(&rows);

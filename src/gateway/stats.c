@@ -112,13 +112,22 @@ static void configured_rows(struct stats *s, const struct config *cfg)
     }
 }
 
-void stats_init(struct stats *s, const struct config *cfg)
+static void worker_rows(struct stats *s, size_t n)
+{
+    const char **r = rows(s, LABELS_WORKER, n);
+
+    for (size_t i = 0; i < n; i++)
+        r[i] = arena_printf(&s->arena, "worker=\"%zu\"", i).p;
+}
+
+void stats_init(struct stats *s, const struct config *cfg, size_t workers_n)
 {
     memset(s, 0, sizeof *s);
     arena_init(&s->arena, NULL, 0, 8192);
     s->layout.rows_n[LABELS_NONE] = 1;
     fixed_rows(s);
     configured_rows(s, cfg);
+    worker_rows(s, workers_n);
     metrics_layout_finish(&s->layout);
 }
 

@@ -41,7 +41,8 @@ struct stats {
     struct metrics_layout layout;
 };
 
-void stats_init(struct stats *s, const struct config *cfg);
+/* workers_n: as many as the program runs; a reload changes nothing about that. */
+void stats_init(struct stats *s, const struct config *cfg, size_t workers_n);
 void stats_fini(struct stats *s);
 
 const char *stats_result_name(enum result r);

@@ -61,7 +61,8 @@ void loop_offload(struct loop *l, struct task *t)
 
 void loop_begin_turn(struct loop *l, int64_t now_us, int64_t wall_us)
 {
-    l->turns++;
+    __atomic_store_n(&l->turns, l->turns + 1, __ATOMIC_RELAXED);
+    stint_begin(&l->stint, now_us);
     l->now_us = now_us;
     l->wall_us = wall_us;
     mailbox_deliver(&l->mailbox);

@@ -217,16 +217,17 @@ struct loop *loop_real_new(const struct real_opts *o)
     return &r->loop;
 }
 
-/* How long epoll may sleep: -1 for ever, 0 not at all, else ms rounded up. */
+/* How long epoll may sleep: -1 for ever, 0 not at all, else ms rounded up. The one look at the clock says
+ * also how long the turn behind it was. */
 static int sleep_ms(struct real *r)
 {
-    int64_t next = wheel_next_us(&r->loop.wheel), now, ms;
+    int64_t next = wheel_next_us(&r->loop.wheel), now = clock_mono_us(), ms;
 
+    stint_end(&r->loop.stint, now);
     if (loop_has_work(&r->loop))
         return 0;
     if (next == CLOCK_NEVER_US)
         return -1;
-    now = clock_mono_us();
     if (next <= now)
         return 0;
     ms = (next - now + CLOCK_MS_US - 1) / CLOCK_MS_US;
@@ -259,9 +260,11 @@ void loop_real_run(struct loop *l)
 
     while (!__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE))
         turn(r);
+    stint_end(&l->stint, clock_mono_us());
     /* What was closed in the last turn is flushed and freed. */
     loop_begin_turn(l, clock_mono_us(), clock_wall_us());
     loop_end_turn(l);
+    stint_end(&l->stint, clock_mono_us());
 }
 
 void loop_real_stop(struct loop *l)

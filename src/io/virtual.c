@@ -308,6 +308,13 @@ static void run_turn(struct vloop *l)
     vend_turn(l);
     vnet_deliver_answers(l);
     loop_end_turn(&l->loop);
+    stint_end(&l->loop.stint, v->now_us + l->drag_us);
+    l->drag_us = 0;
+}
+
+void vnet_drag(struct loop *l, int64_t us)
+{
+    vloop_of(l)->drag_us += us;
 }
 
 uint64_t vnet_run(struct vnet *v, int64_t until_us, const bool *stop)

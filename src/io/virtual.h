@@ -31,6 +31,10 @@ void vnet_blackhole(struct vnet *v, const struct addr *a, bool on);
 /* Connects to this address take that much longer than others. */
 void vnet_slow(struct vnet *v, const struct addr *a, int64_t us);
 
+/* Inside a callback: the turn is said to hold its loop that long (io/stint.h). The clock itself does not move
+ * within a turn. */
+void vnet_drag(struct loop *l, int64_t us);
+
 int64_t vnet_now_us(const struct vnet *v);
 /* Runs until nothing can happen any more, or the clock would pass `until_us`, or *stop becomes true. Returns
  * the number of turns. */

@@ -37,6 +37,7 @@ struct vloop {
     struct list lookups; /* look-ups that are under way */
     struct list ends;    /* every end that lives on this loop */
     bool woken;
+    int64_t drag_us; /* how long the turn that runs is said to have taken */
 };
 
 struct listener {

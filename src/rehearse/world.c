@@ -120,7 +120,7 @@ int64_t world_metric(const struct world *w, enum metric id, size_t row)
     int64_t value;
 
     arena_init(&rows, NULL, 0, 4096);
-    sum = app_sum(w->app, &layout, &rows);
+    sum = app_sum(w->app, vnet_now_us(w->net), &layout, &rows);
     value = metrics_get(&sum, 1, id, row);
     metrics_free(&sum);
     arena_fini(&rows);

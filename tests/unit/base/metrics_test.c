@@ -93,6 +93,21 @@ TEST(all_rows_of_a_metric_are_one_group)
     fixture_fini(&f);
 }
 
+TEST(a_gauge_of_microseconds_is_shown_in_seconds)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    metrics_set(f.blocks[0], METRIC_LOOP_HELD, 1, 5250);
+    metrics_set(f.blocks[0], METRIC_LOOP_HELD, 2, INT64_C(61000001));
+    const char *text = render_section(&f, "tidegate_loop_held_seconds_max");
+    CHECK(strstr(text, "# TYPE tidegate_loop_held_seconds_max gauge\n"));
+    CHECK(strstr(text, "tidegate_loop_held_seconds_max{x=\"0\"} 0.000000\n"
+                       "tidegate_loop_held_seconds_max{x=\"1\"} 0.005250\n"
+                       "tidegate_loop_held_seconds_max{x=\"2\"} 61.000001\n"));
+    fixture_fini(&f);
+}
+
 TEST(a_histogram_is_cumulative_with_the_buckets_for_models)
 {
     struct fixture f;

@@ -4,12 +4,12 @@
 
 #include "wire_kit.h"
 
-static const char YAML[] =
-    "listen: 10.0.0.9:80\nadmin: 127.0.0.1:81\nmetrics: 127.0.0.1:82\n"
-    "keys: [{name: tester, key: key-for-tests}]\n"
-    "accounts: [{name: main, slots: {'*': 1}}]\n"
-    "endpoints: [{name: one, provider: openai, url: 'http://10.0.0.1/v1', key: none, account: main}]\n"
-    "models: [{name: '*', tiers: [[{endpoint: one}]]}]\n";
+#define YAML                                                                                            \
+    "listen: 10.0.0.9:80\nadmin: 127.0.0.1:81\nmetrics: 127.0.0.1:82\n"                                 \
+    "keys: [{name: tester, key: key-for-tests}]\n"                                                      \
+    "accounts: [{name: main, slots: {'*': 1}}]\n"                                                       \
+    "endpoints: [{name: one, provider: openai, url: 'http://10.0.0.1/v1', key: none, account: main}]\n" \
+    "models: [{name: '*', tiers: [[{endpoint: one}]]}]\n"
 #define TIMES "timeouts: {drain_delay: 2s, drain: 10s, idle: 300s}\n"
 
 static struct world *begin(int workers)
@@ -38,6 +38,7 @@ static void get_at(struct wire *c, struct world *w, const char *at, const char *
 struct signal {
     struct timer timer;
     struct control *control;
+    struct loop *loop; /* for drag */
     bool cut;
 };
 
@@ -150,6 +151,44 @@ TEST(metrics_sum_over_workers_and_name_only_what_is_configured)
     CHECK(wire_expect(&c, "\ntidegate_slots_used 0\n"));
     CHECK(!wire_has(&c, "canary") && !wire_has(&c, "key-for-tests"));
     wire_close(&c);
+    story_end(&w);
+}
+
+static void drag(struct timer *t)
+{
+    struct signal *s = CONTAINER_OF(t, struct signal, timer);
+
+    vnet_drag(s->loop, 12345);
+}
+
+static void on_nothing(struct timer *t)
+{
+    (void)t;
+}
+
+TEST(the_longest_turn_of_each_worker_is_told_and_survives_a_reload)
+{
+    struct world *w = begin(2);
+    struct config_report report;
+    struct wire c;
+    struct signal s = {.loop = w->worker_loops[1]};
+
+    timer_init(&s.timer, drag);
+    timer_set(&s.loop->wheel, &s.timer, vnet_now_us(w->net));
+    world_run(w, 2 * STORY_MS);
+    CHECK_INT(world_reload(w, YAML "workers: 1\n", &report), ERR_OK); /* so many only after a restart */
+    get_at(&c, w, "127.0.0.1:82", "GET /metrics");
+    CHECK(wire_expect(&c, "\ntidegate_loop_held_seconds_max{worker=\"0\"} 0.000000\n"
+                          "tidegate_loop_held_seconds_max{worker=\"1\"} 0.012345\n"));
+    CHECK(wire_expect(&c, "\ntidegate_loop_long_turns_total{worker=\"0\"} 0\n"
+                          "tidegate_loop_long_turns_total{worker=\"1\"} 1\n"));
+    CHECK_INT(world_metric(w, METRIC_LOOP_TURNS, 1), w->worker_loops[1]->turns);
+    wire_close(&c);
+    s.timer.fire = on_nothing;
+    timer_set(&s.loop->wheel, &s.timer, vnet_now_us(w->net) + 61 * STORY_S);
+    world_run(w, 62 * STORY_S);
+    CHECK_INT(world_metric(w, METRIC_LOOP_HELD, 1), 0);
+    CHECK_INT(world_metric(w, METRIC_LOOP_LONG_TURNS, 1), 1);
     story_end(&w);
 }
 

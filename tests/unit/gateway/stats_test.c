@@ -24,7 +24,7 @@ TEST(every_row_has_labels_and_no_two_the_same)
 {
     struct stats s;
 
-    stats_init(&s, &CONFIG);
+    stats_init(&s, &CONFIG, 2);
     for (int set = LABELS_NONE + 1; set < LABELS_N; set++) {
         size_t n = s.layout.rows_n[set];
 
@@ -45,11 +45,12 @@ TEST(row_numbers_lead_to_their_labels)
     struct stats s;
     const struct metrics_layout *l = &s.layout;
 
-    stats_init(&s, &CONFIG);
+    stats_init(&s, &CONFIG, 2);
     CHECK_STR(l->rows[LABELS_ROUTE_OUTCOME][stats_route_result(ROUTE_MODELS, RESULT_LOCAL)],
               "route=\"models\",outcome=\"local\"");
     CHECK_STR(l->rows[LABELS_ENDPOINT_OUTCOME][stats_endpoint_outcome(1, OUTCOME_ACCOUNT_BUSY)],
               "endpoint=\"two\",outcome=\"account_busy\"");
+    CHECK_STR(l->rows[LABELS_WORKER][1], "worker=\"1\"");
     CHECK_STR(l->rows[LABELS_MODEL][0], "model=\"*\"");
     CHECK_STR(l->rows[LABELS_MODEL][1], "model=\"a\\\"b\\\\c\\nd\"");
     CHECK_STR(l->rows[LABELS_ERROR][ERR_QUEUE_FULL], "error=\"queue_full\"");
@@ -61,7 +62,7 @@ TEST(every_status_of_the_error_table_has_a_row_and_strange_ones_share_one)
 {
     struct stats s;
 
-    stats_init(&s, &CONFIG);
+    stats_init(&s, &CONFIG, 2);
     for (int e = 1; e < ERR_N; e++) {
         int status = err_row((enum err)e)->status;
 
@@ -80,7 +81,7 @@ TEST(a_configuration_without_endpoints_or_models_has_no_such_rows)
     static const struct config EMPTY = {.models_n = 0};
     struct stats s;
 
-    stats_init(&s, &EMPTY);
+    stats_init(&s, &EMPTY, 1);
     CHECK_INT(s.layout.rows_n[LABELS_MODEL], 0);
     CHECK_INT(s.layout.rows_n[LABELS_ENDPOINT_OUTCOME], 0);
     CHECK(s.layout.rows[LABELS_MODEL] != NULL);
