@@ -51,7 +51,7 @@ LIB := $(B)/libtidegate.a
 
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all tools help test unit integration unit-programs bench-programs check objects tidy format \
+.PHONY: all tools help test unit integration soak valgrind unit-programs bench-programs check objects tidy format \
         format-check bench docs deps clean FORCE
 
 all: $(if $(wildcard src/main.c),$(B)/tidegate,$(LIB))
@@ -59,6 +59,7 @@ all: $(if $(wildcard src/main.c),$(B)/tidegate,$(LIB))
 help:
 	@echo 'make [SAN=address|thread] [WERROR=1] [V=1]   builds the program'
 	@echo 'make test | unit | integration               builds and tests (./test also installs what they need)'
+	@echo 'make soak [TIME=1h] | valgrind               hours of mixed load; all tests under memcheck'
 	@echo 'make check                                   format, clang-tidy, layers, style, docs, warnings'
 	@echo 'make install | uninstall                     DESTDIR, prefix, sysconfdir, unitdir ... (docs/install.md)'
 	@echo 'make format | docs | bench | deps | clean | compile_commands.json'
@@ -108,6 +109,18 @@ PYTEST_SPREAD = $(if $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo yes
 integration: all
 	$(Q)TIDEGATE=$(CURDIR)/$(B)/tidegate $(PYTHON) -m pytest -q -ra -p no:cacheprovider $(PYTEST_SPREAD) \
 	  $(PYTEST_FLAGS) tests/integration
+
+# Neither is part of a test run: an hour of mixed load under AddressSanitizer, and all of it under memcheck.
+TIME ?= 10m
+soak: all
+	+$(Q)$(MAKE) SAN=address all
+	$(Q)$(PYTHON) tests/soak/soak.py --time $(TIME) --program build/address/tidegate --helper $(B)/tidegate $(SOAK_FLAGS)
+
+MEMCHECK := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+            --show-leak-kinds=definite
+valgrind: all $(UNIT_BIN)
+	$(Q)prove -j$(JOBS) --timer $(PROVE_FLAGS) --exec '$(MEMCHECK)' $(UNIT_BIN)
+	$(Q)$(PYTHON) tests/soak/memcheck.py --program $(B)/tidegate
 
 test: unit
 	@$(MAKE) --no-print-directory integration

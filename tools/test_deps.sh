@@ -10,7 +10,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-packages="curl ca-certificates procps strace python3 python3-venv python3-pytest python3-pytest-xdist
+packages="curl ca-certificates procps strace valgrind python3 python3-venv python3-pytest python3-pytest-xdist
  python3-jsonschema python3-yaml man-db mandoc nginx-light haproxy"
 for arg in "$@"; do
     case $arg in
