@@ -188,9 +188,13 @@ class Proxy:
     def _haproxy_default(self):
         return self._haproxy(no_delay="")
 
-    def _tidegate(self):
+    def _tidegate(self, program=None):
+        program = program or self.rig.tidegate
         conf = self._write(".yaml", TIDEGATE, admin=free_port())
-        return first_line([self.rig.tidegate, "--version"]), [self.rig.tidegate, "serve", conf]
+        return first_line([program, "--version"]), [program, "serve", conf]
+
+    def _tidegate_before(self):
+        return self._tidegate(self.rig.before)
 
     def trim_log(self):
         """The log is opened for appending, so it can be emptied between two runs."""
@@ -201,8 +205,8 @@ class Proxy:
 class Rig:
     """The origin, a scratch folder and all children; a context manager that leaves nothing behind."""
 
-    def __init__(self, tidegate, access_log=True, interval_ms=20):
-        self.tidegate, self.access_log = tidegate, access_log
+    def __init__(self, tidegate, access_log=True, interval_ms=20, before=None):
+        self.tidegate, self.access_log, self.before = tidegate, access_log, before
         self.tools = compile_tools()
         cpus = sorted(os.sched_getaffinity(0))
         self.proxy_cpu, rest = cpus[0], cpus[1:] or cpus

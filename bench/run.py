@@ -257,9 +257,10 @@ def report(bench, calls):
             print(f"the origin itself: {what} p50 {p50:.0f} us, p99 {p99:.0f} us")
     result = {}
     if "tidegate" in names:
+        before = [(load, ["tidegate-before"]) for load in ("json", "sse")]
         compare = [("json", ["nginx"]), ("json", ["haproxy"]), ("sse", ["nginx"]), ("sse", ["haproxy"]),
                    ("sse", ["nginx", "haproxy"])]
-        for load, theirs in compare:
+        for load, theirs in compare + before:
             if all(t in names for t in theirs) and bench.column(load, "tidegate", "units"):
                 median, low, high = ratios(bench, load, "tidegate", theirs)
                 what = "cheaper of " + " and ".join(theirs) if len(theirs) > 1 else theirs[0]
@@ -270,10 +271,11 @@ def report(bench, calls):
 
 def pick(args):
     """The proxies that can run here; says what is left out and why."""
-    names = args.proxies.split(",")
+    names = args.proxies.split(",") + (["tidegate-before"] if args.before else [])
     found = []
     for name in names:
-        program = args.tidegate if name == "tidegate" else name.split("-")[0]
+        own = {"tidegate": args.tidegate, "tidegate-before": args.before}
+        program = own[name] if name in own else name.split("-")[0]
         if name == "tidegate" and args.without_tidegate:
             continue
         if shutil.which(program) is None:
@@ -294,6 +296,8 @@ def parse():
     p.add_argument("--without-tidegate", action="store_true", help="nginx and HAProxy only")
     p.add_argument("--tidegate", default=os.path.join(ROOT, "build", "tidegate"),
                    help="the program to measure")
+    p.add_argument("--before", metavar="PROGRAM",
+                   help="another tidegate that takes turns with it: what a change gives")
     p.add_argument("--loads", default="sse,json,latency", help="which of sse, json, latency")
     p.add_argument("--interval-ms", type=int, default=25, help="between two events of a stream (default 25)")
     p.add_argument("--access-log", choices=("on", "off"), default="on", help="one line per request to a file")
@@ -308,7 +312,8 @@ def main():
     names = pick(args)
     started = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the children are stopped then, too
-    with Rig(args.tidegate, access_log=args.access_log == "on", interval_ms=args.interval_ms) as rig:
+    with Rig(args.tidegate, access_log=args.access_log == "on", interval_ms=args.interval_ms,
+             before=args.before) as rig:
         bench = Bench(rig, [Proxy(name, rig) for name in names])
         for proxy in bench.proxies:
             print(f"{proxy.name}: {proxy.version}", file=sys.stderr)
