@@ -100,7 +100,6 @@ struct real_opts {
     size_t pending_max;
     struct helpers *helpers; /* for loop_offload; NULL: such work holds this loop */
     struct sockets *sockets; /* shared with other loops (io/sockets.h); may be NULL */
-    bool quickack_off; /* clear TCP_QUICKACK before reads of connected (not accepted) streams: cost.md */
 };
 /* NULL with errno when the kernel refuses. */
 struct loop *loop_real_new(const struct real_opts *o);

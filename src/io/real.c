@@ -210,7 +210,6 @@ struct loop *loop_real_new(const struct real_opts *o)
     list_init(&r->lingering);
     r->helpers = o->helpers;
     r->sockets = o->sockets;
-    r->quickack_off = o->quickack_off;
     r->wake_source = (struct source){wake_fd, NULL, on_wake};
     real_watch(r, &r->wake_source, EPOLLIN);
     r->resolver = resolver_new(&r->loop, watch_dns, r);

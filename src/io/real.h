@@ -26,7 +26,6 @@ struct real {
     int wake_fd;
     int signal_fd; /* or -1 */
     struct source wake_source, signal_source;
-    bool quickack_off;
     struct helpers *helpers; /* or NULL */
     struct sockets *sockets; /* or NULL */
     int stop;                /* atomic */

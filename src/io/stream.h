@@ -25,6 +25,7 @@
 #include "base/slice.h"
 #include "io/timer.h"
 
+struct acks_record;
 struct loop;
 struct stream;
 
@@ -54,6 +55,7 @@ struct stream {
     struct stream_piece *out_head, *out_tail; /* this turn's output, in the turn's memory */
     size_t out_n;
     struct chunks pending;      /* what did not go out */
+    struct acks_record *acks;   /* TCP to an endpoint: may acknowledgements wait (io/acks.h)? NULL: no */
     const struct stream *below; /* what carries this one (TLS over TCP): its pending output is ours too */
     bool open, closed, paused, draining, ended; /* ended: on_close was delivered */
     bool reset;                                 /* closed by stream_reset */

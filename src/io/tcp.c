@@ -24,6 +24,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "io/acks.h"
 #include "io/real.h"
 
 #define READ_MAX (32 * 1024)
@@ -42,6 +43,7 @@ struct tcp {
     enum err early;    /* a connect that failed at once */
     enum err lost;     /* why output goes nowhere any more; input ends with it */
     uint32_t watching; /* events in the set; 0: not in it */
+    struct acks acks;  /* of a connected stream that has a record of them */
     bool is_unix, accepted, connecting, lingering, finishing, write_shut, blocked;
 };
 
@@ -237,6 +239,7 @@ static enum err push(struct tcp *t)
 {
     struct stream *s = &t->stream;
 
+    acks_sent(&t->acks);
     while (stream_pending(s) > 0) {
         struct iovec iov[IOV_N];
         size_t total, waiting = stream_pending(s), n = stream_gather(s, iov, IOV_N, &total);
@@ -327,13 +330,13 @@ static void gather(struct source *source, uint32_t events)
         t->got_err = left ? ERR_EOF : ERR_OK;
         return;
     }
-    if (real(t)->quickack_off && !t->accepted && !t->is_unix)
-        setsockopt(source->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){0}, sizeof(int));
     room = arena_reserve(&l->turn, READ_MAX);
     n = recv(source->fd, room, READ_MAX, 0);
     if (n > 0) {
         arena_commit(&l->turn, (size_t)n);
         t->got = (struct slice){room, (size_t)n};
+        if (t->stream.acks != NULL && acks_read(&t->acks, t->stream.acks, (size_t)n, l->now_us))
+            setsockopt(source->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){0}, sizeof(int));
     } else if (n == 0) {
         t->got_err = t->lost != ERR_OK ? t->lost : ERR_EOF; /* the kernel tells of a reset only once */
     } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {

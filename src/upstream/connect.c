@@ -220,6 +220,7 @@ static void on_dialled(void *ud, enum err e, struct stream *s)
         return;
     }
     c->stream = s;
+    s->acks = &c->pool->acks;
     timer_set(&c->pool->loop->wheel, &c->timer,
               c->pool->loop->now_us + left / (int64_t)(1 + dial_left(&c->dial)));
     if (c->pool->tunnel_to[0] != '\0')

@@ -3,6 +3,7 @@
 #ifndef UPSTREAM_POOL_H
 #define UPSTREAM_POOL_H
 
+#include "io/acks.h"
 #include "io/loop.h"
 #include "io/tls.h"
 #include "upstream/dial.h"
@@ -39,6 +40,7 @@ struct pool {
     struct timer reopen;           /* asks the gate again */
     enum err last_failure;         /* of a connect */
     struct tls_sessions *sessions; /* NULL: no TLS */
+    struct acks_record acks;
 };
 
 void pool_init(struct pool *p, struct loop *loop, const struct pool_opts *opts);

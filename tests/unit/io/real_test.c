@@ -337,17 +337,3 @@ TEST(streams_of_one_batch_may_close_each_other)
     q.kit.l->ops->unlisten(&ls);
     kit_fini(&q.kit);
 }
-
-TEST(late_acknowledgements_change_nothing_but_their_time)
-{
-    struct kit k;
-    struct side x = {.greet = SLICE("quick")};
-
-    kit_init_with(&k, &(struct real_opts){.seed = 1, .pending_max = PENDING_MAX, .quickack_off = true});
-    k.model.echo = true;
-    kit_pair(&k, &x);
-    kit_until(&k, &x.got_n, 5);
-    CHECK(x.hash == hash_of(SLICE("quick")));
-    stream_close(&x.s);
-    kit_fini(&k);
-}
