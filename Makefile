@@ -28,14 +28,16 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -W
         -Wpointer-arith -Wwrite-strings $(if $(WERROR),-Werror)
 SAN_address := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 SAN_thread := -fsanitize=thread -fno-omit-frame-pointer
+SAN_fuzz := $(SAN_address) -fsanitize=fuzzer-no-link
+SAN_afl := $(SAN_address)
 CFLAGS ?= $(if $(SAN),-O1,-O2) -g
 override CFLAGS += -std=gnu11 -pthread $(WARN) $(SAN_$(SAN))
 CPPFLAGS += -D_GNU_SOURCE= -Isrc -Itests -I$(B) $(LIB_CFLAGS)
 LDFLAGS += -pthread -Wl,--as-needed $(SAN_$(SAN))
 LDLIBS += $(LIB_LDLIBS) -lm
 
-ifneq ($(SAN),$(filter address thread,$(SAN)))
-$(error SAN is "$(SAN)"; it can be address or thread)
+ifneq ($(SAN),$(filter address thread fuzz afl,$(SAN)))
+$(error SAN is "$(SAN)"; it can be address, thread, or the fuzzers' fuzz and afl)
 endif
 
 # Everything but main.o goes into one static library, which tests and bench tools link as well.
@@ -43,7 +45,7 @@ SRC := $(wildcard src/*/*.c)
 SUPPORT := $(wildcard tests/support/*.c)
 UNIT := $(wildcard tests/unit/*/*_test.c)
 BENCH := $(wildcard bench/*.c)
-ALL_C := $(wildcard src/main.c) $(SRC) $(SUPPORT) $(UNIT) $(BENCH)
+ALL_C := $(wildcard src/main.c) $(SRC) $(SUPPORT) $(UNIT) $(BENCH) $(wildcard tests/fuzz/*.c)
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 UNIT_BIN := $(UNIT:%.c=$(B)/%)
 BENCH_BIN := $(BENCH:%.c=$(B)/%)
@@ -61,6 +63,7 @@ help:
 	@echo 'make test | unit | integration               builds and tests (./test also installs what they need)'
 	@echo 'make soak [TIME=1h] | valgrind               hours of mixed load; all tests under memcheck'
 	@echo 'make check                                   format, clang-tidy, layers, style, docs, warnings'
+	@echo 'make fuzz | fuzz-afl [TIME=60]               looks for bytes that break it (docs/fuzzing.md)'
 	@echo 'make install | uninstall                     DESTDIR, prefix, sysconfdir, unitdir ... (docs/install.md)'
 	@echo 'make format | docs | bench | deps | clean | compile_commands.json'
 
@@ -92,15 +95,17 @@ $(B)/version.h: FORCE
 	printf '#define TIDEGATE_VERSION "%s"\n#define TIDEGATE_REVISION "%s"\n' '$(VERSION)' "$$r" > $@.$$$$; \
 	cmp -s $@.$$$$ $@ && rm $@.$$$$ || mv $@.$$$$ $@
 
-unit-programs: $(UNIT_BIN)
+include tests/fuzz/fuzz.mk
+
+unit-programs: $(UNIT_BIN) $(FUZZ_BIN)
 bench-programs: $(BENCH_BIN)
 
 export ASAN_OPTIONS ?= detect_stack_use_after_return=1:strict_string_checks=1:abort_on_error=0
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
 
-unit: $(UNIT_BIN)
-	$(if $(UNIT_BIN),$(Q)prove -j$(JOBS) --timer $(PROVE_FLAGS) $(UNIT_BIN),@echo 'no unit tests')
+unit: $(UNIT_BIN) $(FUZZ_BIN)
+	$(Q)prove -j$(JOBS) --timer $(PROVE_FLAGS) $^
 
 PYTHON := $(or $(wildcard build/venv/bin/python),python3)
 # The tests wait more than they work, so several files run at a time where pytest-xdist is installed.

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs what the tests need besides the build: Debian packages, the official SDKs, a real engine.
-# usage: test_deps.sh [--check] [--bench] [--browser]
-# --check adds the tools of `make check`, --bench the peers of `make bench`, --browser Chromium (0.4 GB), for
-# the test of a page in a browser, which is skipped without it.
+# usage: test_deps.sh [--check] [--bench] [--fuzz] [--browser]
+# --check adds the tools of `make check`, --bench the peers of `make bench`, --fuzz the fuzzers, --browser
+# Chromium (0.4 GB), for the test of a page in a browser, which is skipped without it.
 #
 # Idempotent. SDKs and engine live under build/ and tests/integration/node/node_modules, not in the system.
 # When a registry cannot be reached, this says so and goes on: the tests that need it skip and say so too.
@@ -16,6 +16,7 @@ for arg in "$@"; do
     case $arg in
     --check) packages="$packages clang-format-14 clang-tidy-14" ;;
     --bench) packages="$packages linux-perf" ;;
+    --fuzz) packages="$packages clang-14 libclang-rt-14-dev llvm-14 afl++" ;;
     --browser) packages="$packages chromium" ;;
     *) echo "test_deps: unknown argument $arg" >&2; exit 2 ;;
     esac

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "config/origin.h"
 
@@ -40,6 +41,8 @@ const char *address_parse(struct slice text, struct arena *arena, struct address
     bool bracket = slice_starts(text, SLICE("["));
 
     *out = (struct address){.port = 0};
+    if (memchr(text.p, '\0', text.n) != NULL)
+        return "an address has no NUL byte";
     if (slice_starts(text, SLICE("unix:")))
         return parse_unix(slice_from(text, 5), arena, out);
     if (slice_starts(text, SLICE("fd:")))

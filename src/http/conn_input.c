@@ -207,7 +207,7 @@ static void keep(struct conn *c, struct slice bytes)
 
 void conn_read_kept(struct conn *c)
 {
-    struct slice rest = {c->kept.p + c->kept_at, conn_kept(c)};
+    struct slice rest = slice_from(buf_slice(&c->kept), c->kept_at);
 
     if (c->running || rest.n == 0)
         return;

@@ -160,3 +160,15 @@ TEST(addresses_of_listeners)
         arena_fini(&arena);
     }
 }
+
+TEST(an_address_with_a_nul_byte_is_none)
+{
+    static const struct slice TEXTS[] = {{"127.0.0.1\0x:80", 14}, {"unix:/run/a\0b", 13}, {"fd:a\0", 5}};
+    struct address a;
+    struct arena arena;
+
+    arena_init(&arena, NULL, 0, 256);
+    for (size_t i = 0; i < sizeof TEXTS / sizeof *TEXTS; i++)
+        CHECK(address_parse(TEXTS[i], &arena, &a) != NULL);
+    arena_fini(&arena);
+}
