@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Writes the generated pages of the manual from the tables that the program is compiled from.
 
-    docs.py [--root DIR]            writes docs/{options,metrics,errors,headers,outcomes,sim-faults}.md
+    docs.py [--root DIR]            writes docs/{options,metrics,errors,headers,outcomes,turn,sim-faults}.md
     docs.py --check [--root DIR]    writes nothing; complains as file:line: message where a page differs
 
 A table is a .def file: rows that are macro calls with literals, a comment `columns: a, b, c` that names the
@@ -266,12 +266,22 @@ def sim_faults(table):
     return lines
 
 
+def turn(table):
+    lines = ['Whatever a client or an endpoint sends, everybody else of the same worker waits until the turn',
+             'of its loop is over. So each turn does no more than this, and what is left goes on in the',
+             'next one, in its order. How long turns really were: `tidegate_loop_held_seconds_max` and',
+             '`tidegate_loop_long_turns_total` in [metrics.md](metrics.md).', '']
+    rows = [[f'{table.number(r, "value"):,}', plain(r['text']), plain(r['why'])] for r in table.rows]
+    return lines + grid(['at most', 'of', 'why'], rows)
+
+
 PAGES = [  # page, title, table, macro of a row, renderer
     ('docs/options.md', 'Options', 'src/config/options.def', 'OPT', options),
     ('docs/metrics.md', 'Metrics', 'src/base/metrics.def', 'METRIC', metrics),
     ('docs/errors.md', 'Errors', 'src/base/errors.def', 'ERR', errors),
     ('docs/headers.md', 'Headers', 'src/gateway/headers.def', 'HEADER', headers),
     ('docs/outcomes.md', 'Outcomes', 'src/policy/outcome.def', 'OUTCOME', outcomes),
+    ('docs/turn.md', 'A turn of the loop', 'src/io/turn.def', 'BOUND', turn),
     ('docs/sim-faults.md', 'Faults of the simulator', 'src/sim/fault.def', 'FAULT', sim_faults),
 ]
 

@@ -60,6 +60,29 @@ static inline struct list *list_pop_front(struct list *head)
     return n;
 }
 
+/* NULL when empty. */
+static inline struct list *list_pop_back(struct list *head)
+{
+    struct list *n = head->prev;
+
+    if (n == head)
+        return NULL;
+    list_remove(n);
+    return n;
+}
+
+/* Moves every node of `from` behind those of `to`, keeping the order. */
+static inline void list_append(struct list *to, struct list *from)
+{
+    if (list_empty(from))
+        return;
+    from->next->prev = to->prev;
+    from->prev->next = to;
+    to->prev->next = from->next;
+    to->prev = from->prev;
+    list_init(from);
+}
+
 /* Moves every node of `from` to the (empty) list `to`, keeping the order. */
 static inline void list_move(struct list *to, struct list *from)
 {

@@ -31,15 +31,65 @@ static void on_cut(struct message *m)
     worker_cut(CONTAINER_OF(m, struct worker, cut));
 }
 
+/* -- ending, as much in a turn as one may (io/turn.def) -------------------------------------------------- */
+
+/* Nobody comes in any more; who is there now hears of it in steps. */
+static void begin_end(struct worker *w)
+{
+    front_close(w);
+    w->draining = true;
+    w->untold_n = w->conns_n;
+}
+
+/* Those that have been told stand at the back. Some of the others may have gone meanwhile: then some are told
+ * twice, which changes nothing. Returns how many it was. */
+static size_t tell_conns(struct worker *w, size_t max)
+{
+    size_t n = 0;
+
+    for (; n < max && w->untold_n > 0 && !list_empty(&w->conns); n++) {
+        struct list *node = list_pop_front(&w->conns);
+
+        list_push_back(&w->conns, node);
+        w->untold_n--;
+        conn_drain(conn_of_node(node));
+    }
+    return n;
+}
+
+static void drain_step(struct worker *w)
+{
+    if (tell_conns(w, TURN_ENDS) == TURN_ENDS)
+        timer_set(&w->loop->wheel, &w->drain_timer, 0);
+    else
+        worker_note_idle(w);
+}
+
+static void cut_step(struct worker *w)
+{
+    /* First: a connection that knows it ends lets its last words out. */
+    size_t n = tell_conns(w, TURN_ENDS);
+
+    for (; n < TURN_ENDS && !list_empty(&w->exchanges); n++)
+        exchange_give_up(CONTAINER_OF(w->exchanges.next, struct exchange, node), ERR_DRAINING);
+    for (; n < TURN_ENDS && !list_empty(&w->conns); n++)
+        conn_close(conn_of_node(w->conns.next));
+    if (n == TURN_ENDS)
+        timer_set(&w->loop->wheel, &w->drain_timer, 0);
+    else
+        worker_note_idle(w);
+}
+
 static void on_drain_timer(struct timer *t)
 {
     struct worker *w = CONTAINER_OF(t, struct worker, drain_timer);
 
-    front_close(w);
-    w->draining = true;
-    LIST_EACH_SAFE (n, next, &w->conns)
-        conn_drain(conn_of_node(n));
-    worker_note_idle(w);
+    if (!w->draining)
+        begin_end(w);
+    if (w->cut_us != 0)
+        cut_step(w);
+    else
+        drain_step(w);
 }
 
 /* What the worker itself takes from the edition in force. */
@@ -141,17 +191,10 @@ void worker_drain(struct worker *w)
 void worker_cut(struct worker *w)
 {
     timer_stop(&w->loop->wheel, &w->drain_timer);
-    front_close(w);
-    w->draining = true;
+    begin_end(w);
     if (w->cut_us == 0)
         w->cut_us = w->loop->now_us;
-    LIST_EACH_SAFE (n, next, &w->conns)
-        conn_drain(conn_of_node(n)); /* first: a connection that knows it ends lets its last words out */
-    LIST_EACH_SAFE (n, next, &w->exchanges)
-        exchange_give_up(CONTAINER_OF(n, struct exchange, node), ERR_DRAINING);
-    while (!list_empty(&w->conns))
-        conn_close(conn_of_node(w->conns.next));
-    worker_note_idle(w);
+    cut_step(w);
 }
 
 bool worker_is_idle(const struct worker *w)

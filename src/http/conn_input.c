@@ -7,7 +7,7 @@
  *
  * What is behind the request in work is kept and read later; past pipeline_max the stream pauses. It is also
  * kept while more than HOLD_BYTES of output wait, so that a client which asks but does not read holds
- * little. */
+ * little, and when the turn has begun as many requests as one may (io/turn.def). */
 #include "base/assert.h"
 #include "base/clock.h"
 #include "http/conn_private.h"
@@ -156,12 +156,33 @@ static size_t skip_blank(struct conn *c, struct slice in)
 
 /* -- the loop ------------------------------------------------------------------------------------------- */
 
-/* Whether the next request has to wait for output to move. */
+/* Whether this turn has begun as many requests as one may, here or in all. */
+static bool is_turn_full(struct conn *c)
+{
+    struct turn_spent *spent = &c->loop->spent;
+
+    if (c->turn != c->loop->turns) {
+        c->turn = c->loop->turns;
+        c->turn_n = 0;
+    }
+    if (c->turn_n >= TURN_CONN_REQUESTS || spent->requests >= TURN_REQUESTS)
+        return true;
+    c->turn_n++;
+    spent->requests++;
+    return false;
+}
+
+/* Whether the next request has to wait for output to move, or for the next turn. */
 static bool hold(struct conn *c)
 {
-    c->held = stream_pending(c->stream) > HOLD_BYTES;
-    if (c->held) /* in the next turn it is known what the client did not take; on_drain comes for that */
-        conn_ensure(c, c->loop->now_us);
+    c->held = true;
+    if (stream_pending(c->stream) > HOLD_BYTES)
+        conn_ensure(c,
+                    c->loop->now_us); /* the next turn knows what the client did not take; on_drain follows */
+    else if (is_turn_full(c))
+        conn_ensure(c, 0);
+    else
+        c->held = false;
     return c->held;
 }
 

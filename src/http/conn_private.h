@@ -54,6 +54,8 @@ struct conn {
     uint64_t moved_n;   /* of them, how many the client had taken when the write clock last looked */
     int64_t blocked_us; /* since when none was taken; CLOCK_NEVER_US: no output waits */
     int64_t idle_us;    /* since when no request is in work */
+    uint64_t turn;      /* of the loop, in which the last request began */
+    unsigned turn_n;    /* how many began in it */
     bool last;          /* no request after this one */
     bool over;
     bool running;    /* conn_input is at work further up the stack */

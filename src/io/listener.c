@@ -17,8 +17,6 @@
 #include "io/real.h"
 #include "io/sockets.h"
 
-#define ACCEPT_MAX 64 /* per turn: the streams that are already open must have their turn too */
-#define ACCEPT_SHARED_MAX 4
 #define BACKLOG 4096
 #define REST_US (100 * CLOCK_MS_US)
 
@@ -49,7 +47,7 @@ static void on_acceptable(struct source *source, uint32_t events)
 {
     struct listener *ls = CONTAINER_OF(source, struct listener, source);
 
-    int max = ls->shared ? ACCEPT_SHARED_MAX : ACCEPT_MAX;
+    int max = ls->shared ? TURN_ACCEPTS_SHARED : TURN_ACCEPTS;
 
     (void)events;
     for (int i = 0; i < max && source->fd >= 0; i++) {

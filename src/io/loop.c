@@ -65,6 +65,7 @@ void loop_begin_turn(struct loop *l, int64_t now_us, int64_t wall_us)
     stint_begin(&l->stint, now_us);
     l->now_us = now_us;
     l->wall_us = wall_us;
+    l->spent = (struct turn_spent){0};
     mailbox_deliver(&l->mailbox);
     wheel_advance(&l->wheel, now_us);
 }

@@ -14,6 +14,7 @@
 #include "io/mailbox.h"
 #include "io/stream.h"
 #include "io/timer.h"
+#include "io/turn.h"
 
 struct loop;
 struct listener;
@@ -61,6 +62,7 @@ struct loop {
     struct wheel wheel;
     struct mailbox mailbox;
     struct arena turn; /* memory until the end of the turn */
+    struct turn_spent spent;
     struct list dirty; /* streams with queued output */
     struct list afterwards;
     struct rng dice;

@@ -2,6 +2,8 @@
 /* Messages between threads: an intrusive list under a mutex. */
 #include "io/mailbox.h"
 
+#include "io/turn.h"
+
 void mailbox_init(struct mailbox *b, void (*wake)(void *ud), void *ud)
 {
     ASSERT(pthread_mutex_init(&b->lock, NULL) == 0);
@@ -56,12 +58,12 @@ size_t mailbox_deliver(struct mailbox *b)
     if (mailbox_is_empty(b))
         return 0;
     pthread_mutex_lock(&b->lock);
-    list_move(&b->delivering, &b->queue);
+    list_append(&b->delivering, &b->queue);
     __atomic_store_n(&b->filled, 0, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&b->lock);
     /* One at a time from the front: a delivery may withdraw the messages behind it and free what they are in.
      * */
-    while ((node = list_pop_front(&b->delivering))) {
+    while (n < TURN_MESSAGES && (node = list_pop_front(&b->delivering))) {
         struct message *m = CONTAINER_OF(node, struct message, node);
         m->deliver(m);
         n++;
@@ -73,5 +75,5 @@ size_t mailbox_deliver(struct mailbox *b)
  */
 bool mailbox_is_empty(struct mailbox *b)
 {
-    return __atomic_load_n(&b->filled, __ATOMIC_ACQUIRE) == 0;
+    return list_empty(&b->delivering) && __atomic_load_n(&b->filled, __ATOMIC_ACQUIRE) == 0;
 }

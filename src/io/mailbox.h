@@ -21,7 +21,7 @@ struct mailbox {
     pthread_mutex_t lock;
     struct list queue;      /* under lock */
     int filled;             /* atomic: queue is not empty; written under lock */
-    struct list delivering; /* receiver's thread only */
+    struct list delivering; /* taken out of the queue. Receiver's thread only */
     void (*wake)(void *ud); /* called without the lock when the box became non-empty; thread-safe */
     void *ud;
 };
@@ -36,8 +36,10 @@ void mailbox_send(struct mailbox *b, struct message *m);
 /* Thread: the receiver's. Takes back a message that was sent but not delivered; false if it was not in the
  * box. */
 bool mailbox_withdraw(struct mailbox *b, struct message *m);
-/* Thread: the receiver's. Delivers everything that was there when it was called; returns how many. */
+/* Thread: the receiver's. Delivers what was there when it was called, at most TURN_MESSAGES (io/turn.def) of
+ * it; returns how many. */
 size_t mailbox_deliver(struct mailbox *b);
+/* Thread: the receiver's. */
 bool mailbox_is_empty(struct mailbox *b);
 
 #endif

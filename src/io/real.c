@@ -21,8 +21,6 @@
 #include "io/helpers.h"
 #include "io/resolver.h"
 
-#define BATCH_MAX 256
-
 bool real_watch(struct real *r, struct source *s, uint32_t events)
 {
     struct epoll_event ev = {.events = events, .data = {.ptr = s}};
@@ -233,23 +231,38 @@ static int sleep_ms(struct real *r)
     return ms > 60000 ? 60000 : (int)ms;
 }
 
+/* Reads until the turn's bound is met; returns how many sources have had their phase one. */
+static int gather(struct real *r, const struct epoll_event *ready, int n, int first)
+{
+    for (int i = 0; i < n; i++) {
+        const struct epoll_event *ev = &ready[(first + i) % n];
+        struct source *s = ev->data.ptr;
+
+        if (r->loop.spent.read_bytes >= TURN_READ_BYTES)
+            return i;
+        if (s->gather != NULL)
+            s->gather(s, ev->events);
+    }
+    return n;
+}
+
+/* Sources that the bound left out are ready still: the kernel tells of them again, in the same order, behind
+ * those that it has not told of yet. So the next turn begins with the first of them. */
 static void turn(struct real *r)
 {
-    struct epoll_event ready[BATCH_MAX];
-    int n = epoll_wait(r->epoll_fd, ready, BATCH_MAX, sleep_ms(r));
+    struct epoll_event ready[TURN_SOURCES];
+    int n = epoll_wait(r->epoll_fd, ready, TURN_SOURCES, sleep_ms(r)), first, done;
 
     loop_begin_turn(&r->loop, clock_mono_us(), clock_wall_us());
-    for (int i = 0; i < n; i++) {
-        struct source *s = ready[i].data.ptr;
+    first = n > 0 ? r->first % n : 0;
+    done = gather(r, ready, n, first);
+    for (int i = 0; i < done; i++) {
+        const struct epoll_event *ev = &ready[(first + i) % n];
+        struct source *s = ev->data.ptr;
 
-        if (s->gather != NULL)
-            s->gather(s, ready[i].events);
+        s->process(s, ev->events);
     }
-    for (int i = 0; i < n; i++) {
-        struct source *s = ready[i].data.ptr;
-
-        s->process(s, ready[i].events);
-    }
+    r->first = done < n ? first + done : 0;
     loop_end_turn(&r->loop);
 }
 
@@ -260,9 +273,10 @@ void loop_real_run(struct loop *l)
     while (!__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE))
         turn(r);
     stint_end(&l->stint, clock_mono_us());
-    /* What was closed in the last turn is flushed and freed. */
-    loop_begin_turn(l, clock_mono_us(), clock_wall_us());
-    loop_end_turn(l);
+    do { /* what was closed in the last turn is flushed and freed, and no message stays behind */
+        loop_begin_turn(l, clock_mono_us(), clock_wall_us());
+        loop_end_turn(l);
+    } while (!mailbox_is_empty(&l->mailbox));
     stint_end(&l->stint, clock_mono_us());
 }
 

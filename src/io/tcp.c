@@ -27,7 +27,6 @@
 #include "io/acks.h"
 #include "io/real.h"
 
-#define READ_MAX (32 * 1024)
 #define JOIN_MAX (8 * 1024) /* up to here several pieces are copied into one */
 #define IOV_N 32
 #define LINGER_US (2 * CLOCK_SECOND_US)
@@ -330,10 +329,11 @@ static void gather(struct source *source, uint32_t events)
         t->got_err = left ? ERR_EOF : ERR_OK;
         return;
     }
-    room = arena_reserve(&l->turn, READ_MAX);
-    n = recv(source->fd, room, READ_MAX, 0);
+    room = arena_reserve(&l->turn, TURN_STREAM_BYTES);
+    n = recv(source->fd, room, TURN_STREAM_BYTES, 0);
     if (n > 0) {
         arena_commit(&l->turn, (size_t)n);
+        l->spent.read_bytes += (size_t)n;
         t->got = (struct slice){room, (size_t)n};
         if (t->stream.acks != NULL && acks_read(&t->acks, t->stream.acks, (size_t)n, l->now_us))
             setsockopt(source->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){0}, sizeof(int));

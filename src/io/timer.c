@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "io/turn.h"
 
 #define DIGIT_BITS 6
 #define TICK_US CLOCK_MS_US
@@ -143,7 +144,7 @@ static void open_slot(struct wheel *w, int level, int slot, int64_t tick)
 size_t wheel_advance(struct wheel *w, int64_t now_us)
 {
     int64_t target = now_us / TICK_US, tick;
-    struct list firing, *n;
+    struct list firing, *n = NULL;
     size_t fired = 0;
     int level, slot;
 
@@ -153,12 +154,14 @@ size_t wheel_advance(struct wheel *w, int64_t now_us)
         w->now_tick = target;
     list_init(&firing);
     list_move(&firing, &w->due);
-    while ((n = list_pop_front(&firing)) != NULL) {
+    while (fired < TURN_TIMERS && (n = list_pop_front(&firing)) != NULL) {
         struct timer *t = CONTAINER_OF(n, struct timer, node);
 
         w->n--;
         fired++;
         t->fire(t);
     }
+    while ((n = list_pop_back(&firing)) != NULL) /* before those that have become due meanwhile */
+        list_push_front(&w->due, n);
     return fired;
 }

@@ -37,7 +37,8 @@ void timer_init(struct timer *t, void (*fire)(struct timer *t));
 void timer_set(struct wheel *w, struct timer *t, int64_t due_us);
 void timer_stop(struct wheel *w, struct timer *t);
 bool timer_is_set(const struct timer *t);
-/* Fires everything due at now_us; returns how many fired. */
+/* Fires what is due at now_us, at most TURN_TIMERS (io/turn.def) of them; the others are due still. Returns
+ * how many fired. */
 size_t wheel_advance(struct wheel *w, int64_t now_us);
 /* A lower bound of the next due time, or CLOCK_NEVER_US: the loop sleeps until then at most. */
 int64_t wheel_next_us(const struct wheel *w);

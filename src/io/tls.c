@@ -150,8 +150,9 @@ static void fail(struct tls *t)
 static void settle_end(struct tls *t)
 {
     bool waits = t->stream.paused && t->stream.open && !t->config->server;
+    bool later = timer_is_set(&t->again); /* something that came before the end is not read yet */
 
-    if (t->lower_why == ERR_OK || is_over(t) || waits)
+    if (t->lower_why == ERR_OK || is_over(t) || waits || later)
         return;
     if (t->stream.open) {
         end(t, t->lower_why == ERR_EOF ? ERR_RESET : t->lower_why);
@@ -277,6 +278,11 @@ static bool shake_hands(struct tls *t)
 
     if (t->stream.open)
         return true;
+    if (t->stream.loop->spent.handshakes >= TURN_HANDSHAKES) {
+        timer_set(&t->stream.loop->wheel, &t->again, 0);
+        return false;
+    }
+    t->stream.loop->spent.handshakes++;
     ERR_clear_error();
     r = SSL_do_handshake(t->ssl);
     if (r != 1) {

@@ -258,7 +258,8 @@ void vnet_free(struct vnet **vp)
 
 static bool is_runnable(const struct vloop *l, int64_t now_us)
 {
-    return l->woken || !list_empty(&l->ready) || !list_empty(&l->answers) || !list_empty(&l->loop.dirty) ||
+    return l->woken || !mailbox_is_empty((struct mailbox *)(uintptr_t)&l->loop.mailbox) ||
+           !list_empty(&l->ready) || !list_empty(&l->answers) || !list_empty(&l->loop.dirty) ||
            !list_empty(&l->loop.afterwards) || wheel_next_us(&l->loop.wheel) <= now_us;
 }
 

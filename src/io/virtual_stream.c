@@ -353,13 +353,12 @@ static void read_in(struct vend *e)
     char *at;
 
     e->got = SLICE_NONE;
-    if (e->listener != NULL || e->lingering || e->stream.paused || e->stream.ended || e->in.n == 0)
-        return;
-    n = vpipe_readable(&e->in);
-    if (n == 0)
+    if (e->listener != NULL || e->lingering || e->stream.paused || e->stream.ended || e->in.n == 0 ||
+        (n = vpipe_readable(&e->in)) == 0)
         return;
     at = loop_scratch(&e->home->loop, n);
     vpipe_read(&e->in, at, n);
+    e->home->loop.spent.read_bytes += n;
     e->got = (struct slice){at, n};
     make_room(e);
 }
@@ -399,7 +398,6 @@ static void accept_end(struct vend *e)
     ls->cb(ls->ud, &e->stream, &e->to);
 }
 
-/* Phase two. */
 static void process(struct vend *e)
 {
     if (e->listener != NULL)
@@ -419,9 +417,12 @@ void vend_turn(struct vloop *l)
     struct list batch, *node;
 
     list_init(&batch);
-    list_move(&batch, &l->ready);
-    LIST_EACH (at, &batch)
-        read_in(CONTAINER_OF(at, struct vend, ready_node));
+    for (int i = 0; i < TURN_SOURCES && !list_empty(&l->ready); i++) {
+        if (l->loop.spent.read_bytes >= TURN_READ_BYTES)
+            break;
+        list_push_back(&batch, node = list_pop_front(&l->ready));
+        read_in(CONTAINER_OF(node, struct vend, ready_node));
+    }
     while ((node = list_pop_front(&batch)) != NULL)
         process(CONTAINER_OF(node, struct vend, ready_node));
 }

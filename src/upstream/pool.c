@@ -53,7 +53,8 @@ static void on_sweep(struct timer *t)
     struct pool *p = CONTAINER_OF(t, struct pool, sweep);
     int64_t oldest = p->loop->now_us - p->opts.idle_us;
 
-    while (!list_empty(&p->idle) && resting_of(p->idle.prev)->since_us <= oldest)
+    for (int i = 0; i < TURN_ENDS && !list_empty(&p->idle) && resting_of(p->idle.prev)->since_us <= oldest;
+         i++)
         drop(resting_of(p->idle.prev));
     if (!list_empty(&p->idle))
         timer_set(&p->loop->wheel, t, clock_add(resting_of(p->idle.prev)->since_us, p->opts.idle_us));

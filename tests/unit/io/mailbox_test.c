@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "io/turn.h"
 #include "tap.h"
 
 #define NOTES_N 8
@@ -41,6 +42,16 @@ static void on_note(struct message *m)
         n->sends_itself = false;
         mailbox_send(&t->box, m);
     }
+}
+
+static int last_many = -1;
+
+static void on_many(struct message *m)
+{
+    int id = CONTAINER_OF(m, struct note, message)->id;
+
+    CHECK(id > last_many);
+    last_many = id;
 }
 
 static void begin(struct trace *t, struct note *notes)
@@ -139,6 +150,33 @@ TEST(a_message_can_send_itself_again_for_the_next_time)
     CHECK_INT(t.wakes_n, 2);
     CHECK_INT(mailbox_deliver(&t.box), 1);
     CHECK_INT(mailbox_deliver(&t.box), 0);
+    mailbox_fini(&t.box);
+}
+
+TEST(a_turn_delivers_a_bounded_number_and_the_rest_goes_on_in_its_order)
+{
+    enum { N = 2 * TURN_MESSAGES + 88 };
+    static struct note many[N];
+    struct trace t;
+    struct note n[NOTES_N];
+
+    begin(&t, n);
+    for (int i = 0; i < N; i++) {
+        many[i] = (struct note){.id = i, .trace = &t};
+        message_init(&many[i].message, on_many);
+        mailbox_send(&t.box, &many[i].message);
+    }
+    CHECK_INT(mailbox_deliver(&t.box), TURN_MESSAGES);
+    CHECK(!mailbox_is_empty(&t.box));
+    mailbox_send(&t.box, &n[0].message);                           /* behind all of them */
+    CHECK(mailbox_withdraw(&t.box, &many[TURN_MESSAGES].message)); /* one that was taken out of the queue */
+    CHECK_INT(mailbox_deliver(&t.box), TURN_MESSAGES);
+    CHECK(!mailbox_is_empty(&t.box));
+    CHECK_INT(mailbox_deliver(&t.box), N - 2 * TURN_MESSAGES - 1 + 1);
+    CHECK(mailbox_is_empty(&t.box));
+    CHECK_INT(t.delivered_n, 1); /* the note, by its own callback */
+    CHECK_INT(t.wakes_n, 2);
+    CHECK_INT(last_many, N - 1);
     mailbox_fini(&t.box);
 }
 
@@ -242,7 +280,9 @@ TEST(nothing_is_lost_or_doubled_between_threads)
             pthread_cond_wait(&p.bell, &p.lock);
         p.rung = false;
         pthread_mutex_unlock(&p.lock);
-        called_n += mailbox_deliver(&p.box) > 0;
+        do /* a bounded number at a time */
+            called_n += mailbox_deliver(&p.box) > 0;
+        while (!mailbox_is_empty(&p.box));
     }
     for (int s = 0; s < SENDERS_N; s++)
         pthread_join(threads[s], NULL);

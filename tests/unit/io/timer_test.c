@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "io/turn.h"
 #include "tap.h"
 
 #define TIMERS_N 300
@@ -154,4 +155,30 @@ TEST(a_time_beyond_the_span_is_clamped_and_still_not_lost)
     timer_stop(&w, &p.timer);
     CHECK(!timer_is_set(&p.timer));
     CHECK_INT(wheel_next_us(&w), CLOCK_NEVER_US);
+}
+
+TEST(a_turn_fires_a_bounded_number_and_the_rest_goes_on_in_its_order)
+{
+    enum { N = 2 * TURN_TIMERS + 88 };
+    static struct probe probes[N];
+    struct wheel w;
+    int64_t now_us = CLOCK_SECOND_US;
+
+    wheel_init(&w, now_us);
+    for (int i = 0; i < N; i++)
+        arm(&probes[i], &w, &now_us, now_us + 5 * CLOCK_MS_US);
+    probes[0].again_us = -1;
+    probes[1].victim = &probes[TURN_TIMERS + 1].timer; /* due, but of a later turn */
+    now_us += 5 * CLOCK_MS_US;
+    CHECK_INT(wheel_advance(&w, now_us), TURN_TIMERS);
+    CHECK(wheel_next_us(&w) <= now_us); /* nobody sleeps while timers are due */
+    CHECK(probes[TURN_TIMERS - 1].fired_at_us == now_us && probes[TURN_TIMERS].fired_at_us == -1);
+    timer_set(&w, &probes[0].timer, 0); /* again: behind those that are due already */
+    probes[0].fired_at_us = -1;
+    CHECK_INT(wheel_advance(&w, now_us), TURN_TIMERS);
+    CHECK_INT(probes[0].fired_at_us, -1);
+    CHECK_INT(wheel_advance(&w, now_us), N - 2 * TURN_TIMERS - 1 + 1);
+    CHECK_INT(probes[0].fired_at_us, now_us);
+    CHECK_INT(probes[TURN_TIMERS + 1].fired_at_us, -1);
+    CHECK_INT(w.n, 0);
 }
