@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Writes the generated pages of the manual from the tables that the program is compiled from.
 
-    docs.py [--root DIR]            writes docs/{options,metrics,errors,headers,outcomes,turn,sim-faults}.md
+    docs.py [--root DIR]            writes the pages of docs/ that PAGES names
     docs.py --check [--root DIR]    writes nothing; complains as file:line: message where a page differs
 
 A table is a .def file: rows that are macro calls with literals, a comment `columns: a, b, c` that names the
@@ -275,12 +275,22 @@ def turn(table):
     return lines + grid(['at most', 'of', 'why'], rows)
 
 
+def cost(table):
+    lines = ['In a steady state: both connections kept alive, one event per read. Asserted exactly, in',
+             'virtual time, by `tests/unit/gateway/cost_test.c`; system calls over real sockets have their',
+             'upper bound in `tests/integration/test_85_syscalls.py`.', '']
+    heads = ['', 'plain request', 'streamed request, besides its events', 'each streamed event']
+    rows = [[plain(r['text']), r['plain'], r['streamed'], r['event']] for r in table.rows]
+    return lines + grid(heads, rows)
+
+
 PAGES = [  # page, title, table, macro of a row, renderer
     ('docs/options.md', 'Options', 'src/config/options.def', 'OPT', options),
     ('docs/metrics.md', 'Metrics', 'src/base/metrics.def', 'METRIC', metrics),
     ('docs/errors.md', 'Errors', 'src/base/errors.def', 'ERR', errors),
     ('docs/headers.md', 'Headers', 'src/gateway/headers.def', 'HEADER', headers),
     ('docs/outcomes.md', 'Outcomes', 'src/policy/outcome.def', 'OUTCOME', outcomes),
+    ('docs/cost.md', 'The cost of a request', 'tests/unit/gateway/cost.def', 'COST', cost),
     ('docs/turn.md', 'A turn of the loop', 'src/io/turn.def', 'BOUND', turn),
     ('docs/sim-faults.md', 'Faults of the simulator', 'src/sim/fault.def', 'FAULT', sim_faults),
 ]

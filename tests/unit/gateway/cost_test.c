@@ -1,16 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* What a request and a streamed event cost the gateway, exactly: heap allocations and turns of the loop.
+/* What a request and a streamed event cost the gateway, exactly: turns of the loop, heap allocations, locks,
+ * and copies in user space. The figures stand in cost.def.
  *
  * Client and endpoint are made of constant bytes on virtual streams, and virtual io reuses its packets, so
  * that in a steady state (both connections kept alive, a few requests before the count) every allocation is
  * the gateway's. The access log is off: its lines share one buffer that is given back with every flush.
- * docs/architecture.md, "The cost of a request", carries these numbers: change both together. */
+ *
+ * Locks are counted at pthread_mutex_lock, bytes at memcpy and memmove, which the linker replaces in this
+ * program (Makefile). How often a body is copied follows from two bodies of different length: the bytes that
+ * the longer one costs more, divided by how much longer it is. A constant is what virtual io copies in the
+ * kernel's place: into a packet and out of it on each of the two connections. */
+#include <pthread.h>
+
 #include "base/mem.h"
 #include "support/story.h"
 #include "tap.h"
 
 #define WARM_N 5
 #define COUNTED_N 20
+#define LONGER_N 1000 /* bytes: still small enough for every short cut that copies */
+#define KERNEL_COPIES 4
 #define PACE_US STORY_MS /* between the bytes of two events, so that each is a read of its own */
 
 #define YAML(limits)                                                                                   \
@@ -25,12 +34,52 @@
     "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":" delta \
     ",\"finish_reason\":" finish "}]}\n\n"
 static const char ROLE[] = CHUNK("{\"role\":\"assistant\",\"content\":\"\"}", "null");
-static const char TOKEN[] = CHUNK("{\"content\":\" tide\"}", "null");
+#define TOKEN CHUNK("{\"content\":\" tide%.*s\"}", "null")
 static const char LAST[] = CHUNK("{}", "\"stop\"") "data: [DONE]\n\n";
-static const char ANSWER[] = "{\"id\":\"c1\",\"object\":\"chat.completion\",\"choices\":[{\"index\":0,"
-                             "\"message\":{\"role\":\"assistant\","
-                             "\"content\":\"hi\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":"
-                             "1,\"completion_tokens\":1}}";
+#define ANSWER                                                                           \
+    "{\"id\":\"c1\",\"object\":\"chat.completion\",\"choices\":[{\"index\":0,"           \
+    "\"message\":{\"role\":\"assistant\","                                               \
+    "\"content\":\"hi%.*s\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":" \
+    "1,\"completion_tokens\":1}}"
+
+enum {
+#define COST(name, plain, streamed, event, text) \
+    PLAIN_##name = (plain), STREAMED_##name = (streamed), EVENT_##name = (event),
+#include "cost.def"
+#undef COST
+};
+
+/* -- what the linker lets us count ---------------------------------------------------------------------- */
+
+static uint64_t locks_n, copied_n;
+int __real_pthread_mutex_lock(pthread_mutex_t *m);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *m);
+void *__real_memcpy(void *to, const void *from, size_t n);
+void *__wrap_memcpy(void *to, const void *from, size_t n);
+void *__real_memmove(void *to, const void *from, size_t n);
+void *__wrap_memmove(void *to, const void *from, size_t n);
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *m)
+{
+    locks_n++;
+    return __real_pthread_mutex_lock(m);
+}
+
+void *__wrap_memcpy(void *to, const void *from, size_t n)
+{
+    copied_n += n;
+    return __real_memcpy(to, from, n);
+}
+
+void *__wrap_memmove(void *to, const void *from, size_t n)
+{
+    copied_n += n;
+    return __real_memmove(to, from, n);
+}
+
+/* -- the scene ------------------------------------------------------------------------------------------ */
+
+static char longer[LONGER_N]; /* of a text that is made longer */
 
 struct scene {
     struct world *w;
@@ -40,7 +89,8 @@ struct scene {
     int tokens_n;        /* still to send */
     int pieces_n, piece; /* a token is sent in so many pieces; the next one */
     bool stream, started, done;
-    char request[512], answer[1024], head[512], token[512], last[512];
+    int longer_request_n, longer_answer_n;
+    char request[2048], answer[2048], head[512], token[2048], last[512];
     size_t client_bytes;
 };
 
@@ -113,7 +163,7 @@ static void on_accept(void *ud, struct stream *st, const struct addr *peer)
 static void on_answer(void *ud, struct slice bytes)
 {
     struct scene *s = ud;
-    struct slice end = s->stream ? SLICE("\r\n0\r\n\r\n") : slice_from(slice_of(ANSWER), sizeof ANSWER - 20);
+    struct slice end = s->stream ? SLICE("\r\n0\r\n\r\n") : SLICE("\"completion_tokens\":1}}");
 
     if (!s->started)
         CHECK(slice_starts(bytes, SLICE("HTTP/1.1 200 OK\r\n")));
@@ -124,14 +174,27 @@ static void on_answer(void *ud, struct slice bytes)
 
 static const struct stream_cb CLIENT_CB = {NULL, on_answer, NULL, on_unexpected_close};
 
+static void make_answers(struct scene *s)
+{
+    char text[1536];
+
+    snprintf(text, sizeof text, TOKEN, s->longer_answer_n, longer);
+    frame(s->token, sizeof s->token, text);
+    snprintf(text, sizeof text, ANSWER, s->longer_answer_n, longer);
+    snprintf(s->answer, sizeof s->answer,
+             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+             strlen(text), text);
+}
+
 /* One request and its whole answer; returns how many bytes the client got. */
 static size_t ask(struct scene *s, bool stream, int tokens_n, int pieces_n)
 {
-    char body[128];
+    char body[1536];
 
+    make_answers(s);
     snprintf(body, sizeof body,
-             "{\"model\":\"any\",\"stream\":%s,\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}",
-             stream ? "true" : "false");
+             "{\"model\":\"any\",\"stream\":%s,\"messages\":[{\"role\":\"user\",\"content\":\"hello%.*s\"}]}",
+             stream ? "true" : "false", s->longer_request_n, longer);
     snprintf(
         s->request, sizeof s->request,
         "POST /v1/chat/completions HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: Bearer key-for-tests\r\n"
@@ -160,16 +223,13 @@ static void begin_with(struct scene *s, const char *yaml)
     story_init(&story, yaml);
     s->w = story_begin(&story);
     timer_init(&s->pace, on_pace);
-    frame(s->token, sizeof s->token, TOKEN);
+    memset(longer, 'x', sizeof longer);
     frame(s->last, sizeof s->last - 5, LAST);
     memcpy(s->last + strlen(s->last), "0\r\n\r\n", 6);
     snprintf(s->head, sizeof s->head,
              "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: "
              "chunked\r\n\r\n%zx\r\n%s\r\n",
              sizeof ROLE - 1, ROLE);
-    snprintf(s->answer, sizeof s->answer,
-             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-             sizeof ANSWER - 1, ANSWER);
     CHECK_INT(addr_parse(SLICE("10.0.0.3:80"), &at), ERR_OK);
     CHECK_INT(s->w->client_loop->ops->listen(s->w->client_loop, &at, on_accept, s, &s->listener, NULL),
               ERR_OK);
@@ -188,7 +248,7 @@ static void finish(struct scene *s)
 }
 
 struct cost {
-    long long allocs_n, turns_n;
+    long long allocs_n, turns_n, locks_n, copied_n;
     size_t bytes;
 };
 
@@ -201,35 +261,39 @@ static struct cost cost_of(struct scene *s, bool stream, int tokens_n, int piece
         ask(s, stream, tokens_n, pieces_n);
     c.allocs_n = (long long)mem_alloc_n();
     c.turns_n = (long long)s->w->worker_loops[0]->turns;
+    c.locks_n = (long long)locks_n;
+    c.copied_n = (long long)copied_n;
     for (int i = 0; i < COUNTED_N; i++)
         c.bytes = ask(s, stream, tokens_n, pieces_n);
     c.allocs_n = (long long)mem_alloc_n() - c.allocs_n;
     c.turns_n = (long long)s->w->worker_loops[0]->turns - c.turns_n;
+    c.locks_n = (long long)locks_n - c.locks_n;
+    c.copied_n = (long long)copied_n - c.copied_n;
     return c;
 }
 
-/* The request with its arena, its body, the flight, the call, the call's parser, the endpoint's connection at
- * rest, and the answer (plain) or the events before the first text (streamed). */
-#define REQUEST_ALLOCS 7
+/* Allocations: the request with its arena, its body, the flight, the call, the call's parser, the endpoint's
+ * connection at rest, and the answer (plain) or the events before the first text (streamed). */
 
 static void begin(struct scene *s)
 {
     begin_with(s, YAML(""));
 }
 
-TEST(a_plain_request_costs_seven_allocations_and_two_turns)
+TEST(a_plain_request_costs_what_the_table_says)
 {
     struct scene s;
     struct cost c;
 
     begin(&s);
     c = cost_of(&s, false, 0, 1);
-    CHECK_INT(c.allocs_n, COUNTED_N * REQUEST_ALLOCS);
-    CHECK_INT(c.turns_n, COUNTED_N * 2); /* the request came, the answer came */
+    CHECK_INT(c.allocs_n, COUNTED_N * PLAIN_ALLOCATIONS);
+    CHECK_INT(c.turns_n, COUNTED_N * PLAIN_TURNS); /* the request came, the answer came */
+    CHECK_INT(c.locks_n, COUNTED_N * PLAIN_LOCKS);
     finish(&s);
 }
 
-TEST(a_streamed_event_costs_one_turn_and_no_allocation)
+TEST(a_streamed_event_costs_what_the_table_says)
 {
     static const int TOKENS_N[] = {1, 10, 110};
     struct scene s;
@@ -238,9 +302,10 @@ TEST(a_streamed_event_costs_one_turn_and_no_allocation)
     for (size_t i = 0; i < COUNT_OF(TOKENS_N); i++) {
         struct cost c = cost_of(&s, true, TOKENS_N[i], 1);
 
-        CHECK_INT(c.allocs_n, COUNTED_N * REQUEST_ALLOCS);
-        CHECK_INT(c.turns_n, COUNTED_N * (3 + TOKENS_N[i])); /* request, head, each token, end */
-        CHECK(c.bytes > (size_t)TOKENS_N[i] * (sizeof TOKEN - 1));
+        CHECK_INT(c.allocs_n, COUNTED_N * (STREAMED_ALLOCATIONS + TOKENS_N[i] * EVENT_ALLOCATIONS));
+        CHECK_INT(c.turns_n, COUNTED_N * (STREAMED_TURNS + TOKENS_N[i] * EVENT_TURNS));
+        CHECK_INT(c.locks_n, COUNTED_N * (STREAMED_LOCKS + TOKENS_N[i] * EVENT_LOCKS));
+        CHECK(c.bytes > (size_t)TOKENS_N[i] * (sizeof TOKEN - 5));
     }
     finish(&s);
 }
@@ -252,8 +317,35 @@ TEST(an_event_in_two_pieces_costs_one_allocation_and_a_second_turn)
 
     begin(&s);
     c = cost_of(&s, true, 50, 2);
-    CHECK_INT(c.allocs_n, COUNTED_N * (REQUEST_ALLOCS + 50));
-    CHECK_INT(c.turns_n, COUNTED_N * (3 + 2 * 50));
+    CHECK_INT(c.allocs_n, COUNTED_N * (STREAMED_ALLOCATIONS + 50));
+    CHECK_INT(c.turns_n, COUNTED_N * (STREAMED_TURNS + 2 * 50));
+    finish(&s);
+}
+
+/* How often each byte is copied, in hundredths, when one of the two bodies is longer. */
+static long long copies(struct scene *s, bool stream, int *longer_n)
+{
+    static const int TOKENS_N = 10;
+    struct cost before = cost_of(s, stream, TOKENS_N, 1), after;
+
+    *longer_n = LONGER_N;
+    after = cost_of(s, stream, TOKENS_N, 1);
+    *longer_n = 0;
+    return (after.copied_n - before.copied_n) * 100 / LONGER_N / COUNTED_N;
+}
+
+/* Less than one in a hundred bytes more: numbers of more digits, the bytes of a chunk's size. */
+#define CHECK_COPIES(hundredths, n) CHECK_INT(((hundredths) + 50) / 100, (n))
+
+TEST(bodies_are_copied_as_often_as_the_table_says)
+{
+    struct scene s;
+
+    begin(&s);
+    CHECK_COPIES(copies(&s, false, &s.longer_request_n), KERNEL_COPIES + PLAIN_REQUEST_COPIES);
+    CHECK_COPIES(copies(&s, true, &s.longer_request_n), KERNEL_COPIES + STREAMED_REQUEST_COPIES);
+    CHECK_COPIES(copies(&s, false, &s.longer_answer_n), KERNEL_COPIES + PLAIN_ANSWER_COPIES);
+    CHECK_COPIES(copies(&s, true, &s.longer_answer_n), 10 * (KERNEL_COPIES + EVENT_ANSWER_COPIES));
     finish(&s);
 }
 
@@ -264,7 +356,7 @@ TEST(limits_cost_no_allocation_and_no_turn)
 
     begin_with(&s, YAML(", limits: {rpm: 1000000, tpm: 1000000000, inflight: 9}"));
     c = cost_of(&s, false, 0, 1);
-    CHECK_INT(c.allocs_n, COUNTED_N * REQUEST_ALLOCS);
-    CHECK_INT(c.turns_n, COUNTED_N * 2);
+    CHECK_INT(c.allocs_n, COUNTED_N * PLAIN_ALLOCATIONS);
+    CHECK_INT(c.turns_n, COUNTED_N * PLAIN_TURNS);
     finish(&s);
 }
