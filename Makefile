@@ -91,6 +91,7 @@ $(UNIT_BIN) $(BENCH_BIN): $(B)/%: $(B)/%.o $(B)/libsupport.a $(LIB)
 
 # It counts what no other program has to: locks and bytes copied.
 $(B)/tests/unit/gateway/cost_test: LDFLAGS += -Wl,--wrap=pthread_mutex_lock,--wrap=memcpy,--wrap=memmove
+$(B)/tests/unit/gateway/day_test: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
 
 # version.h is written again only when what it says has changed, so only the one file that includes it rebuilds.
 $(B)/version.h: FORCE
