@@ -74,21 +74,53 @@ static void drop_identity(struct identity *id)
     unlink(id->file);
 }
 
-static struct world *begin(enum sim_fault fault, bool tls, const struct identity *id, const char *provider)
+/* One try of a row. */
+struct trial {
+    const struct row *row;
+    bool stream;
+    int after;   /* tokens before the fault shows, where it may stand anywhere */
+    bool beside; /* a second endpoint is there, and healthy */
+    const struct identity *id;
+};
+
+/* Faults that may stand anywhere are asked for by the model's name, with the place. */
+static bool has_place(const struct trial *t)
+{
+    return t->row->fault != SIM_NONE && sim_fault_row(t->row->fault)->value == SIM_VALUE_K;
+}
+
+static struct caller *ask(const struct trial *t, struct world *w)
+{
+    char model[64];
+
+    snprintf(model, sizeof model, "any~%s=%d", sim_fault_row(t->row->fault)->label, t->after);
+    return story_ask(w, story_body(has_place(t) ? model : "any", t->stream, PROMPT, NULL));
+}
+
+static bool is_tls(const struct trial *t)
+{
+    return t->row->fault != SIM_NONE && sim_fault_row(t->row->fault)->phase == SIM_PHASE_TLS;
+}
+
+static struct world *begin(const struct trial *t)
 {
     static char yaml[1024];
+    enum sim_fault fault = t->row->fault;
+    bool tls = is_tls(t);
+    const struct identity *id = t->id;
     struct story s;
 
     snprintf(yaml, sizeof yaml,
              "listen: 10.0.0.9:80\nkeys: [{name: tester, key: key-for-tests}]\n"
-             "endpoints: [{name: one, provider: %s, url: '%s', key: none%s%s}]\n"
-             "models: [{name: '*', tiers: [[{endpoint: one}]]}]\n",
-             provider, tls ? "https://10.0.0.1:80/v1" : "http://10.0.0.1/v1", tls ? ", ca_file: " : "",
-             tls ? id->file : "");
+             "endpoints:\n  - {name: one, provider: %s, url: '%s', key: none%s%s}\n"
+             "  - {name: two, provider: openai, url: 'http://10.0.0.2/v1', key: none}\n"
+             "models: [{name: '*', tiers: [[{endpoint: one}]%s]}]\n",
+             fault == SIM_LOADING ? "llama" : "openai", tls ? "https://10.0.0.1:80/v1" : "http://10.0.0.1/v1",
+             tls ? ", ca_file: " : "", tls ? id->file : "",
+             t->beside ? ", [{endpoint: two, model: any}]" : "");
     story_init(&s, yaml);
     s.more = "timeouts: {connect: 2s, transport: 12s, progress: 6s, deadline: 30s, hold: 60s}\n";
-    s.one.fault_p[fault] = fault != SIM_NONE;
-    s.one.fault_after = 5;
+    s.one.fault_p[fault] = fault != SIM_NONE && !has_place(t);
     if (tls) {
         s.ways.tls = id->tls;
         s.ways.wrong = id->wrong;
@@ -150,21 +182,28 @@ static bool is_told(const struct caller *c, enum sim_fault fault, enum outcome w
            CHECK(c->complete && c->status == error->status && got.n == 0);
 }
 
-static void try(const struct row *r, bool stream, const struct identity *id)
+static void try(const struct trial *t, enum outcome want)
 {
-    bool tls = r->fault != SIM_NONE && sim_fault_row(r->fault)->phase == SIM_PHASE_TLS, fine;
-    const char *provider = r->fault == SIM_LOADING ? "llama" : "openai";
-    enum outcome want = stream ? r->stream : r->plain;
-    struct world *w = begin(r->fault, tls, id, provider);
-    struct caller *c = story_ask(w, story_body("any", stream, PROMPT, NULL));
+    struct world *w = begin(t);
+    struct caller *c = ask(t, w);
+    bool fine;
 
     CHECK(story_wait(w, c, 100 * STORY_S));
     world_run(w, STORY_S);
     fine = has_one_outcome(w, want);
-    if (!is_told(c, r->fault, want, stream) || !fine)
-        printf("# %s, %s\n", sim_fault_row(r->fault)->label, stream ? "stream" : "plain");
+    if (!is_told(c, t->row->fault, want, t->stream) || !fine)
+        printf("# %s, %s, %d tokens\n", sim_fault_row(t->row->fault)->label, t->stream ? "stream" : "plain",
+               t->after);
     caller_free(&c);
     story_end(&w);
+}
+
+/* A row says what a fault is in the middle of an answer. Silence behind the head alone is another one's. */
+static enum outcome expected(const struct trial *t)
+{
+    if (t->stream && t->row->fault == SIM_STALL && t->after == 0)
+        return OUTCOME_TRANSPORT_TIMEOUT;
+    return t->stream ? t->row->stream : t->row->plain;
 }
 
 TEST(every_fault_has_one_right_outcome)
@@ -173,8 +212,70 @@ TEST(every_fault_has_one_right_outcome)
 
     make_identity(&id);
     for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
-        for (int stream = 0; stream < 2; stream++)
-            try(&ROWS[i], stream, &id);
+        for (int stream = 0; stream < 2; stream++) {
+            struct trial t = {&ROWS[i], stream, 5, false, &id};
+            try(&t, expected(&t));
+        }
+    }
+    drop_identity(&id);
+}
+
+TEST(faults_that_may_stand_anywhere_are_told_right_at_the_beginning_and_at_the_end)
+{
+    int last = (int)story_length(PROMPT), tried_n = 0;
+
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        for (int k = 0; k < 6; k++) {
+            struct trial t = {&ROWS[i], k % 2 == 1, k / 2 == 2 ? last : k / 2, false, NULL};
+
+            if (!has_place(&t))
+                continue;
+            try(&t, expected(&t));
+            tried_n++;
+        }
+    }
+    CHECK_INT(tried_n, 6 * 6);
+}
+
+/* -- with a healthy endpoint beside ---------------------------------------------------------------------- */
+
+/* Whether the answer has begun when the fault shows: then nobody else can give it. */
+static bool has_begun(const struct trial *t)
+{
+    return t->stream && (has_place(t) ? t->after > 0 : t->row->fault == SIM_NO_DONE);
+}
+
+static void try_beside(const struct trial *t, enum outcome first)
+{
+    const struct outcome_row *row = outcome_row(first);
+    struct world *w = begin(t);
+    struct caller *c = ask(t, w);
+    bool elsewhere = row->retry == OUTCOME_ELSEWHERE && !has_begun(t), fine;
+
+    CHECK(story_wait(w, c, 100 * STORY_S));
+    world_run(w, STORY_S);
+    fine = CHECK_INT(calls_with(w, first), 1);
+    fine = CHECK_INT(world_metric(w, METRIC_CALLS, stats_endpoint_outcome(1, OUTCOME_OK)), elsewhere) && fine;
+    fine = CHECK_INT((long long)sim_stats(w->sims[1])->requests_n, elsewhere) && fine;
+    fine = is_told(c, t->row->fault, elsewhere ? OUTCOME_OK : first, t->stream) && fine;
+    fine = (!elsewhere || CHECK_STR(c->endpoint, "two")) && fine;
+    if (!fine)
+        printf("# %s beside, %s, %d tokens\n", sim_fault_row(t->row->fault)->label,
+               t->stream ? "stream" : "plain", t->after);
+    caller_free(&c);
+    story_end(&w);
+}
+
+TEST(what_has_not_begun_is_had_elsewhere_and_nothing_else_is)
+{
+    struct identity id;
+
+    make_identity(&id);
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        for (int k = 0; k < 4; k++) {
+            struct trial t = {&ROWS[i], k % 2 == 1, k / 2 * 5, true, &id};
+            try_beside(&t, expected(&t));
+        }
     }
     drop_identity(&id);
 }
