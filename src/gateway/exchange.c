@@ -133,6 +133,12 @@ static void on_begin(struct subscriber *s, int64_t length)
 {
     struct exchange *ex = of_subscriber(s);
 
+    struct stream *from = ex->request.stream ? flight_source(s->flight) : NULL;
+
+    if (from != NULL) {
+        stream_touches(from, ex, offsetof(struct exchange, w), sizeof *ex - offsetof(struct exchange, w));
+        conn_fed_by(ex->conn, from);
+    }
     ex->facts = *flight_facts(s->flight);
     ex->state = EX_RELAY;
     if (ex->head_sent)

@@ -31,10 +31,14 @@ enum step { STEP_WAIT, STEP_MORE };
 struct flight {
     struct worker *w;
     struct desk *desk; /* the request's edition, to the end */
-    const struct config_model *model;
-    const struct config_alias *alias;
     enum flight_state state;
+    bool calling; /* a call is not settled yet */
     struct answer_log log;
+    struct call *call; /* under way */
+    struct clocks clocks;
+    struct verdict verdict;
+    const struct config_model *model; /* from here on: not looked at for an event */
+    const struct config_alias *alias;
     struct request request;
     struct buf body;
     struct slice authorization, request_id;
@@ -42,10 +46,6 @@ struct flight {
     struct header kept[HEADERS_KEPT_MAX];
     size_t kept_n;
     struct seat seat;
-    struct call *call; /* under way */
-    bool calling;      /* a call is not settled yet */
-    struct verdict verdict;
-    struct clocks clocks;
     struct timer timer;
     int64_t deadline_us, line_since_us;
     enum outcome last; /* of the last call */
@@ -477,6 +477,15 @@ void flight_go_on(struct subscriber *s)
         call_resume(f->call);
         timer_set(&f->w->loop->wheel, &f->timer, clocks_due(&f->clocks));
     }
+}
+
+struct stream *flight_source(struct flight *f)
+{
+    struct stream *s = f->call != NULL ? call_source(f->call) : NULL;
+
+    if (s != NULL)
+        stream_touches(s, f, 0, offsetof(struct flight, model));
+    return s;
 }
 
 const struct flight_facts *flight_facts(const struct flight *f)

@@ -263,6 +263,11 @@ enum err client_eof(struct client *c)
     return finish(c);
 }
 
+void client_touched_by(const struct client *c, struct stream *s)
+{
+    stream_touches(s, c, 0, offsetof(struct client, first));
+}
+
 bool client_complete(const struct client *c)
 {
     return c->complete;

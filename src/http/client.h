@@ -48,6 +48,8 @@ enum err client_feed(struct client *c, struct slice bytes) __attribute__((warn_u
 /* The stream ended: ERR_OK if that completes the response (body until close; on_end was called), ERR_EOF
  * when it broke off. */
 enum err client_eof(struct client *c) __attribute__((warn_unused_result));
+/* Notes on the stream what its next bytes touch here. */
+void client_touched_by(const struct client *c, struct stream *s);
 bool client_complete(const struct client *c);
 bool client_can_reuse(const struct client *c); /* complete, keep-alive, nothing left over */
 

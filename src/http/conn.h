@@ -81,6 +81,8 @@ void conn_respond(struct conn *c, int status, const struct header *headers, size
 /* The response being sent will be the connection's last. */
 void conn_close_after(struct conn *c);
 
+/* Notes on a stream that its next bytes lead to output here. */
+void conn_fed_by(struct conn *c, struct stream *s);
 size_t conn_pending(const struct conn *c); /* bytes of output that wait for the client */
 bool conn_head_sent(const struct conn *c);
 bool conn_body_done(const struct conn *c); /* the request's body has been read whole */

@@ -6,6 +6,7 @@
  * same reason; large ones are sent from where they are. */
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/warm.h"
 #include "http/conn_private.h"
 #include "http/date.h"
 #include "http/head.h"
@@ -161,6 +162,13 @@ void conn_body(struct conn *c, struct slice bytes)
         c->drain_due = true;
         conn_ensure(c, c->loop->now_us);
     }
+}
+
+void conn_fed_by(struct conn *c, struct stream *s)
+{
+    stream_touches(s, c, 0, offsetof(struct conn, peer));
+    stream_touches(s, c->request, offsetof(struct conn_request, length), WARM_LINE);
+    stream_leads_to(s, c->stream);
 }
 
 void conn_raw(struct conn *c, struct slice bytes)

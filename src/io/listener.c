@@ -150,7 +150,7 @@ enum err listener_open(struct loop *l, const struct addr *at, accept_cb cb, void
         getsockname(fd, (struct sockaddr *)&bound->ss, &bound->n);
     }
     ls = MEM_NEW(struct listener);
-    ls->source = (struct source){fd, NULL, on_acceptable};
+    ls->source = (struct source){fd, NULL, on_acceptable, NULL};
     ls->loop = l;
     ls->shared = shared;
     ls->cb = cb;

@@ -89,7 +89,7 @@ enum err loop_real_signals(struct loop *l, const int *signals, size_t n, void (*
     r->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (r->signal_fd < 0)
         return ERR_SYSTEM;
-    r->signal_source = (struct source){r->signal_fd, NULL, on_signal_ready};
+    r->signal_source = (struct source){r->signal_fd, NULL, on_signal_ready, NULL};
     return real_watch(r, &r->signal_source, EPOLLIN) ? ERR_OK : ERR_SYSTEM;
 }
 
@@ -137,7 +137,7 @@ static void watch_dns(void *ud, int fd, bool readable, bool writable, void **han
     } else if (events != 0) {
         d = MEM_NEW(struct dns_source);
         d->real = r;
-        d->source = (struct source){fd, NULL, on_dns_ready};
+        d->source = (struct source){fd, NULL, on_dns_ready, NULL};
         real_watch(r, &d->source, events);
         *handle = d;
     }
@@ -208,7 +208,7 @@ struct loop *loop_real_new(const struct real_opts *o)
     list_init(&r->lingering);
     r->helpers = o->helpers;
     r->sockets = o->sockets;
-    r->wake_source = (struct source){wake_fd, NULL, on_wake};
+    r->wake_source = (struct source){wake_fd, NULL, on_wake, NULL};
     real_watch(r, &r->wake_source, EPOLLIN);
     r->resolver = resolver_new(&r->loop, watch_dns, r);
     return &r->loop;
@@ -229,6 +229,20 @@ static int sleep_ms(struct real *r)
         return 0;
     ms = (next - now + CLOCK_MS_US - 1) / CLOCK_MS_US;
     return ms > 60000 ? 60000 : (int)ms;
+}
+
+/* A source, then what it will look at, then (in its gather) what its bytes will touch: each fetch finds the
+ * address for the next one in the cache (base/warm.h). */
+static void fetch_ahead(const struct epoll_event *ready, int n)
+{
+    for (int i = 0; i < n; i++)
+        __builtin_prefetch(ready[i].data.ptr);
+    for (int i = 0; i < n; i++) {
+        struct source *s = ready[i].data.ptr;
+
+        if (s->soon != NULL)
+            s->soon(s);
+    }
 }
 
 /* Reads until the turn's bound is met; returns how many sources have had their phase one. */
@@ -255,6 +269,7 @@ static void turn(struct real *r)
 
     loop_begin_turn(&r->loop, clock_mono_us(), clock_wall_us());
     first = n > 0 ? r->first % n : 0;
+    fetch_ahead(ready, n);
     done = gather(r, ready, n, first);
     for (int i = 0; i < done; i++) {
         const struct epoll_event *ev = &ready[(first + i) % n];

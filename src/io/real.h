@@ -16,6 +16,8 @@ struct source {
     void (*gather)(struct source *s, uint32_t events);
     /* Phase two: act. */
     void (*process)(struct source *s, uint32_t events);
+    /* Before phase one: has what the two need fetched into the cache. May be NULL. */
+    void (*soon)(struct source *s);
 };
 
 struct resolver;

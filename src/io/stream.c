@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 
 #include "base/assert.h"
+#include "base/warm.h"
 #include "io/loop.h"
 
 struct stream_piece {
@@ -23,10 +24,38 @@ void stream_init(struct stream *s, struct loop *loop, const struct stream_ops *o
     s->loop_bound = pending_max == loop->pending_max;
 }
 
+/* Of the one that is read from the kernel. */
+static struct warm *warm(struct stream *s)
+{
+    while (s->below != NULL)
+        s = s->below;
+    return s->warm;
+}
+
 void stream_set_cb(struct stream *s, const struct stream_cb *cb, void *ud)
 {
+    struct warm *w = warm(s);
+
     s->cb = cb;
     s->ud = ud;
+    if (w != NULL)
+        w->n = 0;
+}
+
+void stream_touches(struct stream *s, const void *object, size_t from, size_t n)
+{
+    struct warm *w = warm(s);
+
+    if (w != NULL)
+        warm_add(w, object, from, n);
+}
+
+#define OUTPUT_BYTES 256 /* of a stream with its implementation's part: what sending looks at */
+
+void stream_leads_to(struct stream *s, const struct stream *other)
+{
+    for (; other != NULL; other = other->below)
+        stream_touches(s, other, 0, OUTPUT_BYTES);
 }
 
 void stream_send(struct stream *s, struct slice bytes)

@@ -26,6 +26,7 @@
 #include "io/timer.h"
 
 struct acks_record;
+struct warm;
 struct loop;
 struct stream;
 
@@ -54,9 +55,10 @@ struct stream {
     struct list dirty_node;                   /* in loop->dirty while output is queued */
     struct stream_piece *out_head, *out_tail; /* this turn's output, in the turn's memory */
     size_t out_n;
-    struct chunks pending;      /* what did not go out */
-    struct acks_record *acks;   /* TCP to an endpoint: may acknowledgements wait (io/acks.h)? NULL: no */
-    const struct stream *below; /* what carries this one (TLS over TCP): its pending output is ours too */
+    struct chunks pending;    /* what did not go out */
+    struct acks_record *acks; /* TCP to an endpoint: may acknowledgements wait (io/acks.h)? NULL: no */
+    struct warm *warm;        /* what its next bytes will touch (base/warm.h); NULL: not fetched ahead */
+    struct stream *below;     /* what carries this one (TLS over TCP): its pending output is ours too */
     bool open, closed, paused, draining, ended; /* ended: on_close was delivered */
     bool reset;                                 /* closed by stream_reset */
     bool loop_bound; /* opened with the loop's pending_max: when a reload raises that, this one follows */
@@ -65,6 +67,10 @@ struct stream {
 void stream_init(struct stream *s, struct loop *loop, const struct stream_ops *ops, size_t pending_max);
 
 void stream_set_cb(struct stream *s, const struct stream_cb *cb, void *ud);
+/* Until its callbacks are set anew: its next bytes will touch these of an object (base/warm.h). */
+void stream_touches(struct stream *s, const void *object, size_t from, size_t n);
+/* ... and lead to output on that stream. */
+void stream_leads_to(struct stream *s, const struct stream *other);
 /* Queues bytes (see lifetime above). Small pieces that follow each other in memory are joined. */
 void stream_send(struct stream *s, struct slice bytes);
 /* Bytes that are queued or wait in user memory: back-pressure is when this stays above zero. */

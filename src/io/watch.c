@@ -143,7 +143,7 @@ struct watch *watch_new(struct loop *l, const char *path, void (*on_change)(void
     w->ud = ud;
     w->dirs[0] = w->dirs[1] = -1;
     timer_init(&w->timer, on_timer);
-    w->source = (struct source){inotify_init1(IN_NONBLOCK | IN_CLOEXEC), NULL, on_ready};
+    w->source = (struct source){inotify_init1(IN_NONBLOCK | IN_CLOEXEC), NULL, on_ready, NULL};
     if (w->source.fd < 0 || !real_watch(w->real, &w->source, EPOLLIN)) {
         int error = errno;
 

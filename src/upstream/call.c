@@ -269,6 +269,15 @@ struct call *call_start(struct pool *pool, const struct call_opts *opts, const s
     return c;
 }
 
+struct stream *call_source(struct call *c)
+{
+    if (c->stream != NULL) {
+        stream_touches(c->stream, c, 0, sizeof *c);
+        client_touched_by(c->client, c->stream);
+    }
+    return c->stream;
+}
+
 void call_pause(struct call *c)
 {
     c->paused = true;

@@ -39,6 +39,8 @@ struct call *call_start(struct pool *pool, const struct call_opts *opts, const s
 void call_cancel(struct call **c);
 void call_pause(struct call *c); /* stop reading: the reader's back-pressure */
 void call_resume(struct call *c);
+/* The stream it reads, with what that touches here noted on it, to be added to; NULL: none yet. */
+struct stream *call_source(struct call *c);
 enum call_step call_step(const struct call *c);
 /* Whether the request has left: what it showed is not looked at any more, unless call_start's connection had
  * been closed already and no byte of a response has come. */

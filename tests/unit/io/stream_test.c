@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 
 #include "base/budget.h"
+#include "base/warm.h"
 #include "support/mem_stream.h"
 #include "tap.h"
 
@@ -412,4 +413,25 @@ TEST(pausing_twice_is_pausing_once)
     stream_resume(s);
     CHECK_INT(b.resumes_n, 1);
     bare_fini(&b);
+}
+
+TEST(what_its_bytes_will_touch_is_noted_where_the_kernel_is_read)
+{
+    struct bare above, below;
+    struct stream *s = bare_init(&above), *lower = bare_init(&below);
+    struct warm w = {0};
+
+    stream_touches(s, &above, 0, 1); /* nothing is read ahead for it: nothing is noted */
+    s->below = lower;
+    lower->warm = &w;
+    stream_touches(s, &above, 0, 1);
+    stream_touches(lower, &below, 0, 1);
+    CHECK_INT(w.n, 2);
+    stream_set_cb(s, &NO_CB, NULL); /* another owner: other objects */
+    CHECK_INT(w.n, 0);
+    stream_leads_to(lower, s); /* and what carries it */
+    CHECK_INT(w.n, 2);
+    s->below = NULL;
+    bare_fini(&above);
+    bare_fini(&below);
 }

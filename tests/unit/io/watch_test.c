@@ -190,7 +190,7 @@ static void on_bell(struct source *s, uint32_t events)
 /* Both are ready in the next batch, the bell first. */
 static void ring_and_write(struct room *r)
 {
-    r->bell = (struct source){eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC), NULL, on_bell};
+    r->bell = (struct source){eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC), NULL, on_bell, NULL};
     ASSERT(r->bell.fd >= 0 && real_watch(real_of(r->l), &r->bell, EPOLLIN));
     put(r->path, "written");
 }
