@@ -291,12 +291,14 @@ static enum step enter_understand(struct exchange *ex)
 {
     const struct surface *surface = routes_surface(ex->route);
     struct request_fault fault;
+    struct turn_spent *spent = &ex->w->loop->spent;
     enum err e;
 
-    if (ex->body.n >= REQUEST_LARGE_BYTES) { /* the timer still runs to the deadline */
-        reading_start(ex, surface);
+    if (ex->body.n >= REQUEST_LARGE_BYTES || spent->parsed_bytes + ex->body.n > TURN_PARSED_BYTES) {
+        reading_start(ex, surface); /* the timer still runs to the deadline */
         return STEP_WAIT;
     }
+    spent->parsed_bytes += ex->body.n;
     timer_stop(&ex->w->loop->wheel, &ex->timer);
     e = request_parse(surface, buf_slice(&ex->body), ex->w->json, ex->arena, &ex->request, &fault);
     return understand_or_fail(ex, e, fault);

@@ -17,7 +17,7 @@ enum turn_bound {
 
 /* In units of the bound of the same name; a loop's, since its turn began. */
 struct turn_spent {
-    size_t read_bytes, requests, handshakes;
+    size_t read_bytes, requests, parsed_bytes, handshakes;
 };
 
 #endif

@@ -77,6 +77,42 @@ TEST(who_pipelines_has_a_bounded_part_of_a_turn_and_all_are_answered)
     story_end(&w);
 }
 
+TEST(bodies_that_end_in_one_turn_are_parsed_within_its_bound_or_by_helpers)
+{
+    enum { BODIES_N = 40, BODY_BYTES = 60 * 1024 };
+    struct world *w = begin();
+    struct wire *crowd = crowd_new(w, BODIES_N);
+    char *prompt = mem_zalloc(BODY_BYTES + 1), head[256];
+    struct slice body;
+    size_t full_n = 0;
+
+    memset(prompt, 'p', BODY_BYTES);
+    body = story_body("any", false, prompt, "\"max_tokens\":2");
+    snprintf(head, sizeof head,
+             "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n" WIRE_KEY "Content-Length: %zu\r\n\r\n",
+             body.n);
+    for (int i = 0; i < BODIES_N; i++) {
+        wire_send(&crowd[i], head);
+        wire_send_n(&crowd[i], (struct slice){body.p, body.n - 1}); /* all but the last byte */
+    }
+    world_run(w, 50 * STORY_MS);
+    CHECK_INT(w->workers[0]->exchanges_n, BODIES_N);
+    CHECK_INT(w->workers[0]->flights_n, 0);
+    for (int i = 0; i < BODIES_N; i++)
+        wire_send(&crowd[i], "}");
+    world_run(w, 200); /* the way takes that long */
+    CHECK(w->worker_loops[0]->spent.parsed_bytes <= TURN_PARSED_BYTES);
+    CHECK(w->workers[0]->readings_n + w->workers[0]->flights_n >= BODIES_N - 1);
+    CHECK(w->workers[0]->readings_n > 0);
+    world_run(w, 20 * STORY_S);
+    for (int i = 0; i < BODIES_N; i++)
+        full_n += wire_count(&crowd[i], "HTTP/1.1 200 OK");
+    CHECK_INT(full_n, BODIES_N);
+    mem_free(prompt);
+    crowd_free(crowd, BODIES_N);
+    story_end(&w);
+}
+
 /* -- ends ----------------------------------------------------------------------------------------------- */
 
 TEST(a_drain_ends_a_bounded_number_of_connections_in_a_turn_and_all_of_them)
