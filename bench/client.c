@@ -3,9 +3,9 @@
  * The load: asks a proxy (or the origin itself) and checks and times every byte of the answers.
  *
  * --mode json: N keep-alive connections, each asks again as soon as it is answered (a closed loop); with one
- * connection this measures latency. --mode sse: N streams at once, opened over --ramp-ms, each on a
- * connection of its own, each read until its end. No two request bodies are equal: a counter stands in the
- * prompt.
+ * connection this measures latency. With --rate they ask that often together, whoever has rested longest
+ * first. --mode sse: N streams at once, opened over --ramp-ms, each on a connection of its own, each read
+ * until its end. No two request bodies are equal: a counter stands in the prompt.
  *
  * A run: ramp; --warm-ms after the last connection, or later when some stream has not had its first event,
  * the window of --window-ms opens, in which everything is counted; at its end the CPU time that --pids
@@ -16,16 +16,15 @@
  * A gap is the time between two reads of one stream that brought events; events_per_read says how many a read
  * brought, so a proxy that holds events back shows in both.
  */
+#include "client_options.h"
 #include "kit.h"
 #include "reply.h"
 #include "wire.h"
 
-#include <getopt.h>
 #include <sys/epoll.h>
 
 #define BATCH_N 512
 #define REQUEST_MAX 1024
-#define PIDS_MAX 8
 #define IN_MAX 65536
 #define ERRORS_MAX 1000
 #define TAIL_N 14 /* length of "data: [DONE]\n\n" */
@@ -33,9 +32,10 @@
 
 struct conn {
     bool is_open;
-    bool is_asking; /* a request is out and its answer is not complete */
-    bool is_even;   /* the last byte of the body was a line feed, so another one ends an event */
-    bool is_right;  /* the body so far is what it ought to be */
+    bool is_asking;   /* a request is out and its answer is not complete */
+    bool is_even;     /* the last byte of the body was a line feed, so another one ends an event */
+    bool is_right;    /* the body so far is what it ought to be */
+    int next_resting; /* descriptor behind this one in the line of the resting; 0 ends it */
     int64_t asked_us;
     int64_t last_us; /* when the last read with events was; 0 before the first */
     uint64_t body_n;
@@ -43,16 +43,6 @@ struct conn {
     size_t tail_n;
     char tail[TAIL_N]; /* the last bytes of the body */
     struct reply reply;
-};
-
-struct options {
-    struct sockaddr_in addr;
-    char host[64];
-    const char *path;
-    bool is_sse;
-    long connections, window_ms, warm_ms, ramp_ms, events_n;
-    pid_t pids[PIDS_MAX];
-    int pid_n;
 };
 
 struct errors {
@@ -68,15 +58,16 @@ struct client {
     struct conn *conns; /* by descriptor */
     char *in;
     enum phase phase;
-    long opened_n;      /* connections begun so far */
-    long asking_n;      /* requests out now */
-    long speaking_n;    /* streams that have had an event */
-    long asked_n;       /* requests sent in all, also the number in the next prompt */
-    long answered_n;    /* complete and correct answers in all */
-    long reconnects_n;  /* keep-alive connections that the peer closed between two answers */
-    long window_unit_n; /* answers or events inside the window */
-    long window_read_n; /* reads inside the window that brought events */
-    long at_end_n;      /* streams under way when the window closed */
+    long opened_n;             /* connections begun so far */
+    int resting, resting_last; /* connections that wait until the rate lets them ask; 0: none */
+    long asking_n;             /* requests out now */
+    long speaking_n;           /* streams that have had an event */
+    long asked_n;              /* requests sent in all, also the number in the next prompt */
+    long answered_n;           /* complete and correct answers in all */
+    long reconnects_n;         /* keep-alive connections that the peer closed between two answers */
+    long window_unit_n;        /* answers or events inside the window */
+    long window_read_n;        /* reads inside the window that brought events */
+    long at_end_n;             /* streams under way when the window closed */
     int64_t window_cpu_us, window_us;
     int64_t started_us;      /* when the ramp began */
     int64_t phase_us;        /* when this phase began; in the ramp, when its last connection was opened */
@@ -171,6 +162,34 @@ static void ask(struct client *cl, int fd)
     cl->asked_n++;
 }
 
+/* A connection that could ask: now, or when the rate has room. */
+static void ask_in_turn(struct client *cl, int fd)
+{
+    if (cl->opt.rate_n == 0) {
+        ask(cl, fd);
+        return;
+    }
+    cl->conns[fd].next_resting = 0;
+    if (cl->resting == 0)
+        cl->resting = fd;
+    else
+        cl->conns[cl->resting_last].next_resting = fd;
+    cl->resting_last = fd;
+}
+
+/* Lets as many of the resting ask as are due. A proxy that closes resting connections shows as errors. */
+static void keep_rate(struct client *cl, int64_t now)
+{
+    int64_t due_n = (now - cl->started_us) * cl->opt.rate_n / 1000000;
+
+    while (cl->resting != 0 && cl->asked_n < due_n && cl->phase != PHASE_FINISH) {
+        int fd = cl->resting;
+
+        cl->resting = cl->conns[fd].next_resting;
+        ask(cl, fd);
+    }
+}
+
 static void on_json_body(void *arg, const char *p, size_t n)
 {
     struct conn *c = arg;
@@ -239,7 +258,7 @@ static void on_answered(struct client *cl, int fd, int64_t now)
     if (c->reply.status != 200 || !c->is_right)
         close_conn(cl, fd);
     else if (cl->phase != PHASE_FINISH)
-        ask(cl, fd);
+        ask_in_turn(cl, fd);
 }
 
 /* After a read that brought `events_n` events. */
@@ -292,7 +311,7 @@ static void on_connected(struct client *cl, int fd)
         close_conn(cl, fd);
         return;
     }
-    ask(cl, fd);
+    ask_in_turn(cl, fd);
 }
 
 static void on_readable(struct client *cl, int fd)
@@ -375,6 +394,7 @@ static void run(struct client *cl)
 
         if (n < 0 && errno != EINTR)
             kit_die("epoll_wait: %s", strerror(errno));
+        keep_rate(cl, kit_now_us());
         for (int i = 0; i < n; i++) {
             int fd = ready[i].data.fd;
 
@@ -409,73 +429,6 @@ static void print_result(const struct client *cl)
            cl->opt.is_sse ? units / reads : 0);
     printf("\"errors\":{\"connect\":%ld,\"status\":%ld,\"body\":%ld,\"cut\":%ld}}\n", e->connect, e->status,
            e->body, e->cut);
-}
-
-/* "http://127.0.0.1:8080/path" to an address, a Host value and a path. */
-static void take_url(struct options *o, const char *url)
-{
-    const char *host = strncmp(url, "http://", 7) == 0 ? url + 7 : url;
-    size_t host_n = strcspn(host, "/");
-
-    if (host_n >= sizeof o->host)
-        kit_die("%s: the host is too long", url);
-    memcpy(o->host, host, host_n);
-    o->host[host_n] = '\0';
-    o->addr = kit_address(o->host);
-    o->path = host[host_n] == '/' ? host + host_n : "/v1/chat/completions";
-}
-
-static void take_pids(struct options *o, char *text)
-{
-    while (*text != '\0') {
-        char *pid = text;
-        size_t pid_n = strcspn(pid, ",");
-
-        text += pid_n + (pid[pid_n] == ',' ? 1 : 0);
-        pid[pid_n] = '\0';
-        if (o->pid_n == PIDS_MAX)
-            kit_die("--pids: at most %d", PIDS_MAX);
-        o->pids[o->pid_n++] = (pid_t)kit_number("--pids", pid, 1, 1 << 30);
-    }
-}
-
-static void take_options(struct options *o, int argc, char **argv)
-{
-    static const struct option names[] = {{"url", required_argument, NULL, 'u'},
-                                          {"mode", required_argument, NULL, 'm'},
-                                          {"connections", required_argument, NULL, 'c'},
-                                          {"window-ms", required_argument, NULL, 't'},
-                                          {"warm-ms", required_argument, NULL, 'w'},
-                                          {"ramp-ms", required_argument, NULL, 'r'},
-                                          {"events", required_argument, NULL, 'e'},
-                                          {"pids", required_argument, NULL, 'p'},
-                                          {NULL, 0, NULL, 0}};
-    int c;
-
-    while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        if (c == 'u')
-            take_url(o, optarg);
-        else if (c == 'm')
-            o->is_sse = strcmp(optarg, "sse") == 0;
-        else if (c == 'c')
-            o->connections = kit_number("--connections", optarg, 1, 100000);
-        else if (c == 't')
-            o->window_ms = kit_number("--window-ms", optarg, 1, 3600000);
-        else if (c == 'w')
-            o->warm_ms = kit_number("--warm-ms", optarg, 0, 60000);
-        else if (c == 'r')
-            o->ramp_ms = kit_number("--ramp-ms", optarg, 0, 600000);
-        else if (c == 'e')
-            o->events_n = kit_number("--events", optarg, 2, 1000000);
-        else if (c == 'p')
-            take_pids(o, optarg);
-        else
-            kit_die(
-                "usage: client --url URL [--mode json|sse] [--connections N] [--window-ms N] [--warm-ms N]\n"
-                "              [--ramp-ms N] [--events N per stream] [--pids PID,...]");
-    }
-    if (o->path == NULL)
-        kit_die("--url is needed");
 }
 
 int main(int argc, char **argv)

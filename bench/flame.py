@@ -14,7 +14,8 @@ import subprocess
 import sys
 import time
 
-from rig import ROOT, Failure, Proxy, Rig
+from proxies import Proxy
+from rig import ROOT, Failure, Rig
 
 LOADS = {
     "json": {"mode": "json", "connections": 64, "ramp_ms": 100, "warm_ms": 300},
@@ -153,13 +154,14 @@ def parse():
     p.add_argument("--seconds", type=float, default=2, help="how long to sample (default 2)")
     p.add_argument("--top", type=int, default=20, help="how many functions of each kind (default 20)")
     p.add_argument("--least", type=float, default=1.5, help="smallest share shown in the tree, percent")
+    p.add_argument("--tls", action="store_true", help="an origin behind TLS")
     p.add_argument("--interval-ms", type=int, default=25, help="between two events of a stream (default 25)")
     return p.parse_args()
 
 
 def main():
     args = parse()
-    with Rig(args.tidegate, interval_ms=args.interval_ms) as rig:
+    with Rig(args.tidegate, interval_ms=args.interval_ms, tls=args.tls) as rig:
         proxy = Proxy(args.proxy, rig)
         data, found = record(rig, proxy, args.load, args.seconds)
         samples = collections.Counter(stacks(data))

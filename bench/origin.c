@@ -4,7 +4,7 @@
  *
  * A POST gets one sized chat completion of about 500 bytes. If its body says "stream":true it gets
  * server-sent events instead, each in a chunk and a send of its own: as many as the body's "max_tokens"
- * asks for (else --events), one every --interval-ms from a random phase on, the last one with its
+ * asks for (else --events), one every --interval-us from a random phase on, the last one with its
  * finish_reason, then usage if the body asked for it, and [DONE]. GET /count tells what was served, so
  * that a proxy that answers by itself or asks twice is found out.
  *
@@ -12,14 +12,18 @@
  * in one slot for life; sending an event never moves anything. A slot is 100 us wide, so at 1,000 streams and
  * 20 ms some five events leave together and a proxy does not get them in large, cheap batches.
  *
+ * With --cert and --key it speaks TLS.
+ *
  * Invariants: a connection answers one request at a time and in order; what comes early waits in its buffer.
  * A send that the kernel does not take whole would mean a proxy that stopped reading; the connection is
  * closed and counted as an overrun.
  */
 #include "kit.h"
+#include "secure.h"
 #include "wire.h"
 
 #include <getopt.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 
@@ -35,6 +39,7 @@ struct conn {
     int slot;
     long sent_n;  /* content events sent of this stream */
     long total_n; /* content events that this stream will have */
+    SSL *ssl;     /* or NULL: plain */
     size_t in_n;
     char in[IN_MAX];
 };
@@ -57,6 +62,7 @@ struct chunk {
 
 struct origin {
     int epoll, listener;
+    SSL_CTX *ctx; /* or NULL: plain */
     int conn_n;
     struct conn *conns; /* by descriptor */
     struct wheel wheel;
@@ -117,13 +123,16 @@ static void shut(struct origin *o, int fd)
 {
     leave_wheel(o, fd);
     o->conns[fd].is_open = false;
+    SSL_free(o->conns[fd].ssl);
+    o->conns[fd].ssl = NULL;
     close(fd);
 }
 
 /* Sends all of it or closes the connection; returns whether it is still open. */
 static bool put(struct origin *o, int fd, const char *p, size_t n)
 {
-    ssize_t sent_n = send(fd, p, n, MSG_NOSIGNAL);
+    SSL *ssl = o->conns[fd].ssl;
+    ssize_t sent_n = ssl != NULL ? secure_send(ssl, p, n) : send(fd, p, n, MSG_NOSIGNAL);
 
     if (sent_n == (ssize_t)n)
         return true;
@@ -286,26 +295,33 @@ static void serve_buffer(struct origin *o, int fd)
     }
 }
 
-static void on_readable(struct origin *o, int fd)
+/* Reads once. Returns whether there is more that the socket will not tell of. */
+static bool read_some(struct origin *o, int fd)
 {
     struct conn *c = &o->conns[fd];
+    size_t room = IN_MAX - c->in_n;
     ssize_t n;
 
-    if (!c->is_open)
-        return;
-    if (c->in_n == IN_MAX) {
+    if (room == 0) {
         shut(o, fd);
-        return;
+        return false;
     }
-    n = recv(fd, c->in + c->in_n, IN_MAX - c->in_n, 0);
+    n = c->ssl != NULL ? secure_recv(c->ssl, c->in + c->in_n, room) : recv(fd, c->in + c->in_n, room, 0);
     if (n < 0 && errno == EAGAIN)
-        return;
+        return false;
     if (n <= 0) {
         shut(o, fd);
-        return;
+        return false;
     }
     c->in_n += (size_t)n;
     serve_buffer(o, fd);
+    return c->is_open && c->ssl != NULL && SSL_pending(c->ssl) > 0;
+}
+
+static void on_readable(struct origin *o, int fd)
+{
+    while (o->conns[fd].is_open && read_some(o, fd))
+        continue;
 }
 
 static void on_acceptable(struct origin *o)
@@ -324,6 +340,7 @@ static void on_acceptable(struct origin *o)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         o->conns[fd].is_open = true;
         o->conns[fd].in_n = 0;
+        o->conns[fd].ssl = o->ctx != NULL ? secure_accept(o->ctx, fd) : NULL;
         if (epoll_ctl(o->epoll, EPOLL_CTL_ADD, fd, &ev) != 0)
             kit_die("epoll_ctl: %s", strerror(errno));
     }
@@ -391,14 +408,15 @@ static void run(struct origin *o)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"listen", required_argument, NULL, 'l'},
-                                            {"interval-ms", required_argument, NULL, 'i'},
-                                            {"events", required_argument, NULL, 'e'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"listen", required_argument, NULL, 'l'}, {"interval-us", required_argument, NULL, 'i'},
+        {"events", required_argument, NULL, 'e'}, {"cert", required_argument, NULL, 'c'},
+        {"key", required_argument, NULL, 'k'},    {NULL, 0, NULL, 0}};
     struct origin *o = kit_pages(sizeof *o);
     struct sockaddr_in addr = kit_address("127.0.0.1:9100");
     struct epoll_event ev = {.events = EPOLLIN};
-    long interval_ms = 20;
+    const char *cert = NULL, *key = NULL;
+    long interval_us = 20000;
     int c;
 
     o->events_n = 100;
@@ -407,17 +425,25 @@ int main(int argc, char **argv)
         if (c == 'l')
             addr = kit_address(optarg);
         else if (c == 'i')
-            interval_ms = kit_number("--interval-ms", optarg, 1, 60000);
+            interval_us = kit_number("--interval-us", optarg, TICK_US, 60000000);
         else if (c == 'e')
             o->events_n = kit_number("--events", optarg, 2, 1000000);
+        else if (c == 'c')
+            cert = optarg;
+        else if (c == 'k')
+            key = optarg;
         else
-            kit_die("usage: origin [--listen HOST:PORT] [--interval-ms N] [--events N]");
+            kit_die(
+                "usage: origin [--listen HOST:PORT] [--interval-us N] [--events N] [--cert PEM --key PEM]");
     }
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
+    if (cert != NULL && key != NULL)
+        o->ctx = secure_ctx(cert, key);
     /* The default slack of 50 us would blur the pace. */
     prctl(PR_SET_TIMERSLACK, 1UL);
     o->conn_n = kit_raise_files();
     o->conns = kit_pages((size_t)o->conn_n * sizeof *o->conns);
-    o->wheel.slot_n = (int)(interval_ms * 1000 / TICK_US);
+    o->wheel.slot_n = (int)(interval_us / TICK_US);
     o->wheel.head = kit_pages((size_t)o->wheel.slot_n * sizeof *o->wheel.head);
     make_chunks(o);
     o->listener = kit_listen(&addr);

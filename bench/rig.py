@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the bench sets up around a measurement: the origin, the proxies, the client.
+"""What the bench sets up around a measurement: the origin, its certificate and the client.
 
 Every process is a child on a free loopback port, pinned to a CPU and stopped by its process id. The proxy
 under test has the first CPU for itself; the origin and the client share the rest.
@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -23,58 +24,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CFLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra"]
 NICE = -15
 PATH = "/v1/chat/completions"
-
-# Both write one line of access log per request to a file, as they would in service. For short answers
-# nginx was measured with its buffering left on too and does not get cheaper, so one configuration serves
-# both loads.
-NGINX = """
-daemon off; worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/nginx.err warn; {user}
-events {{ worker_connections 4096; }}
-http {{
-  access_log {log};
-  client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/fcgi;
-  uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
-  keepalive_requests 1000000000; keepalive_timeout 300s;
-  upstream origin {{
-    server 127.0.0.1:{origin}; keepalive 1100; keepalive_requests 1000000000; keepalive_timeout 300s;
-  }}
-  server {{
-    listen 127.0.0.1:{port} backlog=4096;
-    location / {{
-      proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;
-    }}
-  }}
-}}
-"""
-
-HAPROXY = """
-global
-  nbthread 1
-  maxconn 4000
-  log stdout format raw local0
-defaults
-  mode http
-  log global
-  option httplog
-  {no_delay}
-  http-reuse always
-  timeout connect 5s
-  timeout client 300s
-  timeout server 300s
-frontend bench
-  bind 127.0.0.1:{port} backlog 4096
-  default_backend origin
-backend origin
-  server origin 127.0.0.1:{origin}
-"""
-
-TIDEGATE = """
-listen: 127.0.0.1:{port}
-admin: 127.0.0.1:{admin}
-workers: 1
-endpoints: [{{name: origin, provider: openai, url: "http://127.0.0.1:{origin}/v1", key: none}}]
-models: [{{name: "*", tiers: [[{{endpoint: origin}}]]}}]
-"""
+HOST = "origin.test"  # the name in the certificate of an origin behind TLS
+CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 
 class Failure(Exception):
@@ -97,9 +48,37 @@ def compile_tools():
         program = os.path.join(out, name)
         if os.path.exists(program) and os.path.getmtime(program) >= newest:
             continue
-        subprocess.run([os.environ.get("CC", "cc"), *CFLAGS, "-o", program, os.path.join(src, name + ".c")],
-                       check=True)
+        subprocess.run([os.environ.get("CC", "cc"), *CFLAGS, "-o", program, os.path.join(src, name + ".c"),
+                        "-Wl,--as-needed", "-lssl", "-lcrypto"], check=True)
     return out
+
+
+def make_certificates(folder):
+    """An authority, a certificate for the origin, and a file of authorities: the system's and this one.
+
+    Returns the paths of certificate, key and authorities. The whole store is there because it is what a
+    proxy of a real provider has in memory.
+    """
+    def path(name):
+        return os.path.join(folder, name)
+
+    def openssl(*args):
+        subprocess.run(["openssl", *args], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    openssl("req", "-x509", *curve, "-days", "30", "-subj", "/CN=bench authority", "-keyout", path("ca.key"),
+            "-out", path("ca.pem"))
+    openssl("req", *curve, "-subj", f"/CN={HOST}", "-keyout", path("origin.key"), "-out", path("origin.csr"))
+    with open(path("names"), "w", encoding="ascii") as f:
+        f.write(f"subjectAltName=DNS:{HOST},IP:127.0.0.1\n")
+    openssl("x509", "-req", "-in", path("origin.csr"), "-CA", path("ca.pem"), "-CAkey", path("ca.key"),
+            "-CAcreateserial", "-days", "30", "-extfile", path("names"), "-out", path("origin.pem"))
+    with open(path("authorities.pem"), "w", encoding="utf-8") as f:
+        for part in (CA_BUNDLE, path("ca.pem")):
+            if os.path.exists(part):
+                with open(part, encoding="utf-8") as one:
+                    f.write(one.read())
+    return path("origin.pem"), path("origin.key"), path("authorities.pem")
 
 
 def rss_kb(pid):
@@ -147,65 +126,14 @@ def prefer(pid):
         ctypes.CDLL(None).syscall(sched_setattr, pid, attr, 0)
 
 
-def first_line(command):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    return done.stdout.split("\n")[0].strip()
-
-
-class Proxy:
-    """One program under test. `pid` is the process that serves: nginx's worker, else the program itself."""
-
-    def __init__(self, name, rig):
-        self.name, self.rig, self.port = name, rig, free_port()
-        self.log = os.path.join(rig.dir, name + ".log") if rig.access_log else "/dev/null"
-        self.version, command = getattr(self, "_" + name.replace("-", "_"))()
-        self.child = rig.start(command, rig.proxy_cpu, self.log, name)
-        rig.wait_for(self.child, self.port, name)
-        self.pid = (children(self.child.pid) or [self.child.pid])[0] if name == "nginx" else self.child.pid
-        self.rig.ask(self.url)
-        self.idle_kb = rss_kb(self.pid)
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.port}{PATH}"
-
-    def _write(self, suffix, text, **more):
-        path = os.path.join(self.rig.dir, self.name + suffix)
-        with open(path, "w", encoding="ascii") as f:
-            f.write(text.format(port=self.port, origin=self.rig.origin_port, dir=self.rig.dir, log=self.log,
-                                **more))
-        return path
-
-    def _nginx(self):
-        conf = self._write(".conf", NGINX, user="user root;" if os.geteuid() == 0 else "")
-        errors = os.path.join(self.rig.dir, "nginx.err")
-        return first_line(["nginx", "-v"]), ["nginx", "-c", conf, "-e", errors]
-
-    def _haproxy(self, no_delay="option http-no-delay"):
-        conf = self._write(".cfg", HAPROXY, no_delay=no_delay)
-        return first_line(["haproxy", "-v"]), ["haproxy", "-db", "-f", conf]
-
-    def _haproxy_default(self):
-        return self._haproxy(no_delay="")
-
-    def _tidegate(self, program=None):
-        program = program or self.rig.tidegate
-        conf = self._write(".yaml", TIDEGATE, admin=free_port())
-        return first_line([program, "--version"]), [program, "serve", conf]
-
-    def _tidegate_before(self):
-        return self._tidegate(self.rig.before)
-
-    def trim_log(self):
-        """The log is opened for appending, so it can be emptied between two runs."""
-        if self.log != "/dev/null":
-            os.truncate(self.log, 0)
-
-
 class Rig:
-    """The origin, a scratch folder and all children; a context manager that leaves nothing behind."""
+    """The origin, a scratch folder and all children; a context manager that leaves nothing behind.
 
-    def __init__(self, tidegate, access_log=True, interval_ms=20, before=None):
+    `before` is another tidegate to compare with. With `tls` the origin speaks TLS, and `ca` is the file of
+    authorities that it is verified with.
+    """
+
+    def __init__(self, tidegate, access_log=True, interval_ms=20, before=None, tls=False):
         self.tidegate, self.access_log, self.before = tidegate, access_log, before
         self.tools = compile_tools()
         cpus = sorted(os.sched_getaffinity(0))
@@ -218,6 +146,10 @@ class Rig:
         self.dir = tempfile.mkdtemp(prefix="tidegate-bench-")
         self.origin_port = free_port()
         self.interval_ms = interval_ms
+        self.scheme, self.host, self.ca, self.cert = "https" if tls else "http", HOST, None, ()
+        if tls:
+            cert, key, self.ca = make_certificates(self.dir)
+            self.cert = ("--cert", cert, "--key", key)
 
     def __enter__(self):
         try:
@@ -229,13 +161,15 @@ class Rig:
 
     def start_origin(self):
         command = [os.path.join(self.tools, "origin"), "--listen", f"127.0.0.1:{self.origin_port}",
-                   "--interval-ms", str(self.interval_ms)]
+                   "--interval-us", str(round(self.interval_ms * 1000)), *self.cert]
         child = self.start(command, self.origin_cpu, "/dev/null", "origin")
         self.wait_for(child, self.origin_port, "origin")
         return child
 
     def set_interval(self, interval_ms):
         """A new origin in the old one's place, with another time between two events of a stream."""
+        if interval_ms == self.interval_ms:
+            return
         self.interval_ms = interval_ms
         self.origin.terminate()
         self.origin.wait(3)
@@ -255,7 +189,7 @@ class Rig:
 
     @property
     def direct_url(self):
-        return f"http://127.0.0.1:{self.origin_port}{PATH}"
+        return f"{self.scheme}://127.0.0.1:{self.origin_port}{PATH}"
 
     def start(self, command, cpu, log, name):
         err = log if log != "/dev/null" else os.path.join(self.dir, name + ".err")
@@ -263,6 +197,11 @@ class Rig:
             child = self.spawn(command, cpu, stdout=out, stderr=errors)
         self.children.append(child)
         return child
+
+    def stop(self, child):
+        child.terminate()
+        child.wait(10)
+        self.children.remove(child)
 
     def spawn(self, command, cpu, **streams):
         """A pinned child that other work on this machine comes between as little as possible."""
@@ -303,7 +242,9 @@ class Rig:
 
     def served(self):
         """How many calls the origin has had so far."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.origin_port}/count", timeout=10) as answer:
+        trust = ssl.create_default_context(cafile=self.ca) if self.ca else None
+        url = f"{self.scheme}://127.0.0.1:{self.origin_port}/count"
+        with urllib.request.urlopen(url, timeout=10, context=trust) as answer:
             return json.load(answer)["posts"]
 
     def client(self, url, options, pid=None):
