@@ -346,6 +346,16 @@ uint64_t vnet_run(struct vnet *v, int64_t until_us, const bool *stop)
     return turns;
 }
 
+void vnet_step_wall(struct vnet *v, int64_t us)
+{
+    v->opts.wall_us += us;
+}
+
+void vnet_sleep(struct vnet *v, int64_t us)
+{
+    v->now_us += us;
+}
+
 int64_t vnet_now_us(const struct vnet *v)
 {
     return v->now_us;

@@ -35,6 +35,12 @@ void vnet_slow(struct vnet *v, const struct addr *a, int64_t us);
  * within a turn. */
 void vnet_drag(struct loop *l, int64_t us);
 
+/* The wall clock is set that much later (or earlier), as by an operator or a time server; nothing else moves.
+ */
+void vnet_step_wall(struct vnet *v, int64_t us);
+/* The machine was asleep: that much time has passed for everybody, and nobody had a turn. Between two runs.
+ */
+void vnet_sleep(struct vnet *v, int64_t us);
 int64_t vnet_now_us(const struct vnet *v);
 /* Runs until nothing can happen any more, or the clock would pass `until_us`, or *stop becomes true. Returns
  * the number of turns. */
