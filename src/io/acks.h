@@ -2,7 +2,7 @@
 /* When to let the kernel delay its acknowledgements of what an endpoint streams to us.
  *
  * Why: a read that empties the receive buffer makes Linux acknowledge at once, so every event of a stream
- * costs a packet back to the endpoint: some 8 % of what relaying it takes on loopback (docs/bench.md). With
+ * costs a packet back to the endpoint. What that is worth: docs/bench.md. With
  * TCP_QUICKACK off the kernel acknowledges every second event, or one that stands alone after 40 ms. That
  * timer also ends the delaying, so it has to be asked for again, and this pays only where events are closer
  * together.

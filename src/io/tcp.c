@@ -343,7 +343,7 @@ static void gather(struct source *source, uint32_t events)
         t->got_err = left ? ERR_EOF : ERR_OK;
         return;
     }
-    if (t->stream.warm != NULL) /* comes while the kernel is at work: -13 % of what an event takes */
+    if (t->stream.warm != NULL) /* comes while the kernel is at work (docs/bench.md) */
         warm_fetch(t->stream.warm);
     room = arena_reserve(&l->turn, TURN_STREAM_BYTES);
     n = recv(source->fd, room, TURN_STREAM_BYTES, 0);
