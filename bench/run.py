@@ -61,7 +61,7 @@ def parse():
     p.add_argument("--loads", default="sse,json,latency",
                    help="which of sse, json, latency in the parts plain and tls")
     p.add_argument("--rounds", type=int, help="rounds of every load (default: docs/bench.md)")
-    p.add_argument("--quick", action="store_true", help="a third of the rounds: about three minutes")
+    p.add_argument("--quick", action="store_true", help="a third of the rounds")
     p.add_argument("--proxies", default="nginx,haproxy,tidegate",
                    help="which, in order: nginx, haproxy (http-no-delay), haproxy-default, tidegate")
     p.add_argument("--without-tidegate", action="store_true", help="nginx and HAProxy only")
