@@ -15,6 +15,9 @@ char *mem_strdup(const char *s);
 char *mem_strndup(const char *p, size_t n); /* NUL-terminated copy */
 void mem_free(void *p);                     /* NULL is fine */
 
+/* What is free goes back to the system as far as possible; takes milliseconds. Thread: any. */
+void mem_give_back(void);
+
 /* Allocations made by the calling thread so far: tests assert the exact cost of a request with it. */
 uint64_t mem_alloc_n(void);
 

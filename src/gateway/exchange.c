@@ -61,6 +61,7 @@ static void settle(struct exchange *ex, enum err e)
     loop_defer(ex->w->loop, &ex->logging, on_logging);
     list_remove(&ex->node);
     ex->w->exchanges_n--;
+    ebb_note(ex->w);
     worker_note_idle(ex->w);
     if (ex->over != NULL)
         *ex->over = true;
@@ -392,6 +393,7 @@ static void *on_request(void *owner, struct conn *c, const struct http_request *
     list_init(&ex->node);
     list_push_back(&w->exchanges, &ex->node);
     w->exchanges_n++;
+    ebb_note(w);
     metrics_add(w->desk->metrics, METRIC_EXCHANGES, 0, 1);
     if (retries.n > 0 && !slice_eq(retries, SLICE("0")))
         metrics_add(w->desk->metrics, METRIC_CLIENT_RETRIES, 0, 1);

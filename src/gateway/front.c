@@ -112,11 +112,13 @@ static void on_enter(void *ud, const struct arrived *a)
     conn_set_tag(c, a->tag);
     list_push_back(&w->conns, conn_node(c));
     w->conns_n++;
+    ebb_note(w);
 }
 
 void front_left(struct worker *w, struct conn *c)
 {
     w->conns_n--;
+    ebb_note(w);
     leave(w, conn_tag(c));
     worker_note_idle(w);
 }

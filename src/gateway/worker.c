@@ -142,6 +142,7 @@ struct worker *worker_new(struct app *app, struct loop *loop, int index)
     message_init(&w->start_drain, on_start_drain);
     message_init(&w->cut, on_cut);
     timer_init(&w->drain_timer, on_drain_timer);
+    ebb_init(w);
     app->workers[app->workers_n++] = w;
     return w;
 }
@@ -173,6 +174,7 @@ void worker_free(struct worker **wp)
     ASSERT(worker_is_idle(w));
     front_close(w);
     timer_stop(&w->loop->wheel, &w->drain_timer);
+    ebb_fini(w);
     access_log_free(&w->access);
     json_pool_free(&w->json);
     free_desks(w);
@@ -199,7 +201,8 @@ void worker_cut(struct worker *w)
 
 bool worker_is_idle(const struct worker *w)
 {
-    return w->conns_n == 0 && w->exchanges_n == 0 && w->flights_n == 0 && w->readings_n == 0;
+    return w->conns_n == 0 && w->exchanges_n == 0 && w->flights_n == 0 && w->readings_n == 0 &&
+           !w->ebb.works;
 }
 
 void worker_note_idle(struct worker *w)

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "gateway/desk.h"
+#include "gateway/ebb.h"
 #include "http/conn.h"
 #include "io/loop.h"
 
@@ -34,6 +35,7 @@ struct worker {
     int64_t cut_us;                           /* when it was cut; 0: it was not */
     struct message start_drain, cut, stopped; /* from and to the control thread */
     struct timer drain_timer;
+    struct ebb ebb;
 };
 
 /* A worker on a loop; listens nowhere yet (front_open). */
