@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 
+import attack
 import growth
 import held
 import price
@@ -33,6 +34,7 @@ PARTS = {
     "workers": workers.measure,
     "sizes": sizes.measure,
     "held": held.measure,
+    "attack": attack.measure,
 }
 
 
