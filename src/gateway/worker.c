@@ -201,8 +201,7 @@ void worker_cut(struct worker *w)
 
 bool worker_is_idle(const struct worker *w)
 {
-    return w->conns_n == 0 && w->exchanges_n == 0 && w->flights_n == 0 && w->readings_n == 0 &&
-           !w->ebb.works;
+    return w->conns_n == 0 && w->exchanges_n == 0 && w->flights_n == 0 && w->readings_n == 0 && !w->ebb.works;
 }
 
 void worker_note_idle(struct worker *w)
