@@ -119,11 +119,14 @@ integration: all
 	$(Q)TIDEGATE=$(CURDIR)/$(B)/tidegate $(PYTHON) -m pytest -q -ra -p no:cacheprovider $(PYTEST_SPREAD) \
 	  $(PYTEST_FLAGS) tests/integration
 
-# Neither is part of a test run: an hour of mixed load under AddressSanitizer, and all of it under memcheck.
+# Neither is part of a test run: an hour of mixed load, under AddressSanitizer and, for the slope of its memory,
+# without it beside that; and all of it under memcheck.
 TIME ?= 10m
 soak: all
 	+$(Q)$(MAKE) SAN=address all
-	$(Q)$(PYTHON) tests/soak/soak.py --time $(TIME) --program build/address/tidegate --helper $(B)/tidegate $(SOAK_FLAGS)
+	$(Q)run="$(PYTHON) tests/soak/soak.py --time $(TIME) --helper $(B)/tidegate --program"; \
+	$$run build/address/tidegate > $(B)/soak-address.log 2>&1 & other=$$!; \
+	$$run $(B)/tidegate; rc=$$?; wait $$other || rc=1; cat $(B)/soak-address.log; exit $$rc
 
 MEMCHECK := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
             --show-leak-kinds=definite
