@@ -417,10 +417,10 @@ void vend_turn(struct vloop *l)
     struct list batch, *node;
 
     list_init(&batch);
-    for (int i = 0; i < TURN_SOURCES && !list_empty(&l->ready); i++) {
-        if (l->loop.spent.read_bytes >= TURN_READ_BYTES)
+    for (int i = 0; i < TURN_SOURCES && l->loop.spent.read_bytes < TURN_READ_BYTES; i++) {
+        if ((node = list_pop_front(&l->ready)) == NULL)
             break;
-        list_push_back(&batch, node = list_pop_front(&l->ready));
+        list_push_back(&batch, node);
         read_in(CONTAINER_OF(node, struct vend, ready_node));
     }
     while ((node = list_pop_front(&batch)) != NULL)
