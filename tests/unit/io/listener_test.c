@@ -2,6 +2,7 @@
 /* Listening: who gets a connection, what happens without descriptors, and who may have an address. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -223,9 +224,14 @@ static int run_out_of_descriptors(void)
 
 TEST(a_process_without_descriptors_rests_and_recovers)
 {
+    const char *loaded = getenv("LD_PRELOAD");
     pid_t child;
     int status = -1;
 
+    if (loaded != NULL && strstr(loaded, "vgpreload") != NULL) {
+        printf("# valgrind keeps the limit of descriptors to itself\n");
+        return;
+    }
     fflush(NULL);
     child = fork();
     if (child == 0)
