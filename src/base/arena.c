@@ -86,17 +86,20 @@ void arena_reset(struct arena *a)
     }
 }
 
-static struct arena_block *block_new(struct arena *a, size_t n)
+static struct arena_block *block_made(struct arena *a, struct arena_block *b, size_t n)
 {
-    ASSERT(n < SIZE_MAX / 2);
-    struct arena_block *b = mem_alloc(sizeof(*b) + n);
-
     b->next = NULL;
     b->n = n;
     b->spare = false;
     a->used_bytes += sizeof(*b) + n;
     POISON(b->data, n);
     return b;
+}
+
+static struct arena_block *block_new(struct arena *a, size_t n)
+{
+    ASSERT(n < SIZE_MAX / 2);
+    return block_made(a, mem_alloc(sizeof(struct arena_block) + n), n);
 }
 
 static bool has_spare(const struct arena *a, size_t n)
@@ -119,14 +122,13 @@ static void refill(struct arena *a, size_t n)
     a->end = b->data + b->n;
 }
 
-static void *own_block(struct arena *a, size_t n)
+static void *own_block(struct arena *a, struct arena_block *b)
 {
-    struct arena_block *b = block_new(a, n);
     struct arena_block **place = a->blocks ? &a->blocks->next : &a->blocks;
 
     b->next = *place;
     *place = b;
-    UNPOISON(b->data, n);
+    UNPOISON(b->data, b->n);
     return b->data;
 }
 
@@ -136,7 +138,7 @@ static void *take(struct arena *a, size_t pad, size_t n)
 
     if (!a->at || left < pad || left - pad < n) {
         if (n > a->block_bytes / 2 && left > 0 && !has_spare(a, n))
-            return own_block(a, n);
+            return own_block(a, block_new(a, n));
         refill(a, n); /* the data of a block is aligned */
         pad = 0;
     }
@@ -159,6 +161,16 @@ void *arena_zalloc(struct arena *a, size_t n)
 char *arena_bytes(struct arena *a, size_t n)
 {
     return take(a, 0, n);
+}
+
+char *arena_try_bytes(struct arena *a, size_t n)
+{
+    struct arena_block *b;
+
+    if (a->at && (size_t)(a->end - a->at) >= n)
+        return take(a, 0, n);
+    b = mem_try_alloc(sizeof(*b) + n);
+    return b ? own_block(a, block_made(a, b, n)) : NULL;
 }
 
 struct slice arena_dup(struct arena *a, struct slice s)

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/reserve.h"
 #include "base/utf8.h"
 
 #define FIRST_CAP 1024
@@ -30,6 +31,7 @@ void buf_fini(struct buf *b)
 static enum err grow(struct buf *b, size_t need)
 {
     size_t cap = b->cap ? b->cap : FIRST_CAP;
+    char *p;
 
     while (cap < need && cap < b->max) {
         size_t more = cap < LARGE_CAP ? cap : cap / 4;
@@ -40,7 +42,12 @@ static enum err grow(struct buf *b, size_t need)
         cap = b->max;
     if (!budget_charge(b->budget, cap - b->cap))
         return ERR_MEMORY_BUDGET;
-    b->p = mem_realloc(b->p, cap);
+    p = cap <= RESERVE_SMALL_BYTES ? mem_realloc(b->p, cap) : mem_try_realloc(b->p, cap);
+    if (p == NULL) {
+        budget_release(b->budget, cap - b->cap);
+        return ERR_EXHAUSTED;
+    }
+    b->p = p;
     b->cap = cap;
     return ERR_OK;
 }

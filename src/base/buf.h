@@ -15,7 +15,8 @@ struct buf {
 
 void buf_init(struct buf *b, size_t max_bytes, struct budget *budget);
 void buf_fini(struct buf *b); /* frees and gives the budget back; the buf can be used again */
-/* Appends; ERR_TOO_LARGE past max, ERR_MEMORY_BUDGET when the budget refuses. Doubles, from 1 KiB; past 1 MiB
+/* Appends; ERR_TOO_LARGE past max, ERR_MEMORY_BUDGET when the budget refuses, ERR_EXHAUSTED when the machine
+ * does (never up to RESERVE_SMALL_BYTES, see base/mem.h). Doubles, from 1 KiB; past 1 MiB
  * it grows by a quarter. */
 enum err buf_add(struct buf *b, struct slice s) __attribute__((warn_unused_result));
 enum err buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -87,10 +87,12 @@ static size_t cost_of(const struct chunks *q, size_t n)
     return cost;
 }
 
-static void append_chunk(struct chunks *q, size_t size)
+static bool append_chunk(struct chunks *q, size_t size)
 {
-    struct chunk *c = mem_alloc(size);
+    struct chunk *c = mem_try_alloc(size);
 
+    if (c == NULL)
+        return false;
     c->next = NULL;
     c->size = size;
     c->from = c->to = 0;
@@ -99,24 +101,52 @@ static void append_chunk(struct chunks *q, size_t size)
     else
         q->head = c;
     q->tail = c;
+    return true;
+}
+
+/* Takes back what an add had queued behind `tail`, of which `to` bytes were filled, when it ran out of
+ * memory.
+ */
+static void undo(struct chunks *q, struct chunk *tail, size_t to)
+{
+    struct chunk *c = tail ? tail->next : q->head;
+
+    while (c) {
+        struct chunk *next = c->next;
+        mem_free(c);
+        c = next;
+    }
+    q->tail = tail;
+    if (tail) {
+        tail->next = NULL;
+        tail->to = to;
+    } else {
+        q->head = NULL;
+    }
 }
 
 enum err chunks_add(struct chunks *q, struct slice s)
 {
+    struct chunk *tail = q->tail;
+    size_t to = tail ? tail->to : 0, n_bytes = s.n;
+
     if (s.n > q->max - q->n)
         return ERR_TOO_LARGE;
     size_t cost = cost_of(q, s.n);
     if (cost > 0 && !budget_charge(q->budget, cost))
         return ERR_MEMORY_BUDGET;
-    q->n += s.n;
     while (s.n > 0) {
-        if (tail_room(q) == 0)
-            append_chunk(q, next_size(q->tail ? q->tail->size : 0, s.n));
+        if (tail_room(q) == 0 && !append_chunk(q, next_size(q->tail ? q->tail->size : 0, s.n))) {
+            undo(q, tail, to);
+            budget_release(q->budget, cost);
+            return ERR_EXHAUSTED;
+        }
         size_t n = least(s.n, tail_room(q));
         memcpy(q->tail->data + q->tail->to, s.p, n);
         q->tail->to += n;
         s = slice_from(s, n);
     }
+    q->n += n_bytes;
     return ERR_OK;
 }
 

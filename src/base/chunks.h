@@ -20,7 +20,8 @@ struct chunks {
 
 void chunks_init(struct chunks *q, size_t max_bytes, struct budget *budget);
 void chunks_fini(struct chunks *q); /* drops everything; an empty queue holds no memory */
-/* Copies s to the tail, all or nothing: ERR_TOO_LARGE past max, ERR_MEMORY_BUDGET when the budget refuses. */
+/* Copies s to the tail, all or nothing: ERR_TOO_LARGE past max, ERR_MEMORY_BUDGET when the budget refuses,
+ * ERR_EXHAUSTED when the machine does. */
 enum err chunks_add(struct chunks *q, struct slice s) __attribute__((warn_unused_result));
 /* Shows up to `n` pieces from the front without taking them; returns how many were filled in. */
 size_t chunks_peek(const struct chunks *q, struct iovec *iov, size_t n);

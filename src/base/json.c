@@ -16,6 +16,7 @@
 #include "base/json_check.h"
 #include "base/mem.h"
 #include "base/poison.h"
+#include "base/reserve.h"
 
 #define JSON_VALUES_BYTES ((size_t)64 << 20) /* four million values */
 
@@ -67,7 +68,7 @@ static void *on_malloc(void *ctx, size_t size)
         p->used += rounded < p->n - p->used ? rounded : p->n - p->used;
         return piece;
     }
-    return mem_alloc(size);
+    return size <= RESERVE_SMALL_BYTES ? mem_alloc(size) : mem_try_alloc(size);
 }
 
 static void *on_realloc(void *ctx, void *ptr, size_t old_size, size_t size)
@@ -75,8 +76,10 @@ static void *on_realloc(void *ctx, void *ptr, size_t old_size, size_t size)
     if (size > JSON_VALUES_BYTES)
         return NULL;
     if (!is_pooled(ctx, ptr))
-        return mem_realloc(ptr, size);
+        return mem_try_realloc(ptr, size);
     void *moved = on_malloc(ctx, size);
+    if (!moved)
+        return NULL;
     memcpy(moved, ptr, old_size < size ? old_size : size);
     return moved;
 }
@@ -123,6 +126,7 @@ enum err json_parse(struct slice text, struct json_pool *pool, struct json_doc *
 {
     yyjson_alc alc = {on_malloc, on_realloc, on_free, pool};
     yyjson_read_err bad;
+    uint64_t short_n = mem_short_n();
 
     *out = NULL;
     ASSERT(!pool || !pool->doc.doc);
@@ -130,6 +134,8 @@ enum err json_parse(struct slice text, struct json_pool *pool, struct json_doc *
     yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text.p, text.n, YYJSON_READ_NOFLAG, &alc, &bad);
     if (!doc && pool)
         pool_reset(pool);
+    if (!doc && mem_short_n() != short_n)
+        return ERR_EXHAUSTED;
     if (!doc)
         return refuse(why, bad.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION ? "too many values" : bad.msg);
     struct json_doc *d = pool ? &pool->doc : mem_alloc(sizeof(*d));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* malloc that cannot fail and is counted per thread. */
+/* malloc, counted per thread, with the reserve behind it. */
 #include "base/mem.h"
 
 #include <malloc.h>
@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static _Thread_local uint64_t alloc_n;
+#include "base/reserve.h"
+
+static _Thread_local uint64_t alloc_n, short_n;
+static _Thread_local struct mem_faults faults; /* one look at a flag per allocation is all it costs */
 
 static _Noreturn void out_of_memory(size_t n)
 {
@@ -15,27 +18,75 @@ static _Noreturn void out_of_memory(size_t n)
     abort();
 }
 
-static void *checked(void *p, size_t n)
+static bool is_refused(void)
 {
-    if (!p)
+    return faults.on && faults.seen_n++ >= faults.from && faults.seen_n - faults.from <= faults.n;
+}
+
+void *mem_raw(size_t n)
+{
+    return is_refused() ? NULL : malloc(n);
+}
+
+/* Behind the heap's refusal. */
+static void *from_reserve(size_t n)
+{
+    void *p = reserve_take(n);
+
+    short_n++;
+    if (p == NULL)
         out_of_memory(n);
-    alloc_n++;
     return p;
 }
 
 void *mem_alloc(size_t n)
 {
-    return checked(malloc(n ? n : 1), n);
+    void *p = is_refused() ? NULL : malloc(n ? n : 1);
+
+    alloc_n++;
+    return p != NULL ? p : from_reserve(n);
 }
 
 void *mem_zalloc(size_t n)
 {
-    return checked(calloc(1, n ? n : 1), n);
+    void *p = is_refused() ? NULL : calloc(1, n ? n : 1);
+
+    alloc_n++;
+    return p != NULL ? p : memset(from_reserve(n), 0, n);
+}
+
+static void *grow(void *p, size_t n)
+{
+    alloc_n++;
+    return is_refused() ? NULL : realloc(p, n ? n : 1);
 }
 
 void *mem_realloc(void *p, size_t n)
 {
-    return checked(realloc(p, n ? n : 1), n);
+    void *grown = grow(p, n);
+
+    if (grown == NULL) {
+        size_t had = p != NULL ? malloc_usable_size(p) : 0;
+
+        grown = from_reserve(n);
+        if (had > 0)
+            memcpy(grown, p, had < n ? had : n);
+        free(p);
+    }
+    return grown;
+}
+
+void *mem_try_alloc(size_t n)
+{
+    return mem_try_realloc(NULL, n);
+}
+
+void *mem_try_realloc(void *p, size_t n)
+{
+    void *grown = grow(p, n);
+
+    short_n += grown == NULL;
+    return grown;
 }
 
 char *mem_strdup(const char *s)
@@ -58,6 +109,11 @@ void mem_free(void *p)
     free(p);
 }
 
+uint64_t mem_short_n(void)
+{
+    return short_n;
+}
+
 uint64_t mem_alloc_n(void)
 {
     return alloc_n;
@@ -66,4 +122,9 @@ uint64_t mem_alloc_n(void)
 void mem_give_back(void)
 {
     (void)!malloc_trim(0);
+}
+
+struct mem_faults *mem_faults(void)
+{
+    return &faults;
 }

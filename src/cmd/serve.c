@@ -20,6 +20,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/reserve.h"
 #include "cmd/banner.h"
 #include "cmd/check.h"
 #include "cmd/listening.h"
@@ -92,7 +93,11 @@ static void *run_loop(void *arg)
 
 static bool start_thread(struct thread *t)
 {
-    t->started = pthread_create(&t->id, NULL, run_loop, t) == 0;
+    int e = pthread_create(&t->id, NULL, run_loop, t);
+
+    t->started = e == 0;
+    if (e != 0)
+        fprintf(stderr, "tidegate: a thread cannot be started: %s\n", strerror(e));
     return t->started;
 }
 
@@ -350,6 +355,10 @@ static bool make(struct server *s)
 
     process_allow_cores(s->cfg->core_dumps);
     mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES); /* else the largest block ever freed becomes the threshold */
+    if (!reserve_open()) {
+        fprintf(stderr, "tidegate: the machine has no memory left to start with\n");
+        return false;
+    }
     (void)!log_level_parse(slice_of(s->cfg->log_level), &level);
     log_init(&s->log, log_fd >= 0 ? log_fd : STDERR_FILENO, level, isatty(STDERR_FILENO) != 0);
     if (!open_access_log(s) || (s->sockets = listening_prepare(s->cfg)) == NULL)
@@ -429,6 +438,7 @@ static void unmake(struct server *s)
     mem_free(s->facts.yaml);
     if (s->facts.nofile != NULL)
         nofile_fini(&s->nofile);
+    reserve_close();
 }
 
 int serve_main(int argc, char **argv)

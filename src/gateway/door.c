@@ -190,6 +190,7 @@ static void on_data(void *ud, struct slice bytes)
 
 static void begin_incoming(struct door *d, struct stream *s, const struct addr *peer)
 {
+    uint64_t short_n = mem_short_n();
     struct incoming *a = MEM_NEW(struct incoming);
 
     a->door = d;
@@ -202,7 +203,9 @@ static void begin_incoming(struct door *d, struct stream *s, const struct addr *
     timer_init(&a->patience, on_late);
     timer_set(&d->loop->wheel, &a->patience, clock_add(d->loop->now_us, d->cb->patience_us(d->ud)));
     stream_set_cb(s, &ARRIVAL_CB, a);
-    if (a->stage == STAGE_FIRST_BYTE)
+    if (mem_short_n() != short_n)
+        lose(a, DOOR_FULL);
+    else if (a->stage == STAGE_FIRST_BYTE)
         (void)admit(a);
 }
 

@@ -11,6 +11,8 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/mem.h"
+#include "base/reserve.h"
 #include "gateway/access_log.h"
 #include "gateway/app.h"
 #include "gateway/front.h"
@@ -115,6 +117,16 @@ void exchange_give_up(struct exchange *ex, enum err e)
     exchange_fail(ex, e);
 }
 
+/* Ends this exchange, and no other, when memory ran short since the thread's count was `short_n`. Its own
+ * memory lives until the end of the turn, whatever happened to it since. */
+static bool ran_short(struct exchange *ex, uint64_t short_n)
+{
+    if (mem_short_n() == short_n || ex->state == EX_SETTLED)
+        return false;
+    exchange_give_up(ex, ERR_EXHAUSTED);
+    return true;
+}
+
 static void fail_field(struct exchange *ex, enum err e, const char *why, const char *param)
 {
     struct flight_end end = {
@@ -206,6 +218,7 @@ static void keep_alive(struct exchange *ex)
 static void on_timer(struct timer *t)
 {
     struct exchange *ex = CONTAINER_OF(t, struct exchange, timer);
+    uint64_t short_n = mem_short_n();
 
     if (ex->state == EX_READ)
         exchange_fail(ex, ERR_CLIENT_TIMEOUT);
@@ -213,6 +226,7 @@ static void on_timer(struct timer *t)
         exchange_fail(ex, ERR_DEADLINE_EXCEEDED);
     else
         keep_alive(ex);
+    (void)ran_short(ex, short_n);
 }
 
 /* -- the states ----------------------------------------------------------------------------------------- */
@@ -237,8 +251,10 @@ static enum step enter_identify(struct exchange *ex)
 {
     enum err e = ex->route->open ? ERR_OK : identify_client(config(ex), ex->rq, &ex->key);
 
-    if (e == ERR_OK && ex->w->draining && !ex->route->open)
+    if (e == ERR_OK && !ex->route->open && ex->w->draining)
         e = ERR_DRAINING;
+    if (e == ERR_OK && !ex->route->open && reserve_is_low())
+        e = ERR_EXHAUSTED;
     if (e == ERR_KEY_MISSING && http_header(ex->rq->headers, ex->rq->headers_n, "authorization").n > 0) {
         fail_field(ex, e, "The Authorization header does not begin with \"Bearer \".", NULL);
         return STEP_WAIT;
@@ -350,8 +366,11 @@ static enum step (*const STATES[EX_N])(struct exchange *ex) = {
 
 static void run(struct exchange *ex)
 {
-    while (STATES[ex->state](ex) == STEP_MORE)
+    uint64_t short_n = mem_short_n();
+
+    while (STATES[ex->state](ex) == STEP_MORE && !ran_short(ex, short_n))
         continue;
+    (void)ran_short(ex, short_n);
 }
 
 /* -- the connection's side ------------------------------------------------------------------------------ */
@@ -374,6 +393,7 @@ static struct slice choose_request_id(struct worker *w, const struct http_reques
 static void *on_request(void *owner, struct conn *c, const struct http_request *rq, struct arena *arena)
 {
     struct worker *w = owner;
+    uint64_t short_n = mem_short_n();
     struct exchange *ex = ARENA_NEW(arena, struct exchange);
     struct slice retries = http_header(rq->headers, rq->headers_n, "x-stainless-retry-count");
     bool over = false;
@@ -398,6 +418,7 @@ static void *on_request(void *owner, struct conn *c, const struct http_request *
     if (retries.n > 0 && !slice_eq(retries, SLICE("0")))
         metrics_add(w->desk->metrics, METRIC_CLIENT_RETRIES, 0, 1);
     run(ex);
+    (void)ran_short(ex, short_n);
     if (over)
         return NULL;
     ex->over = NULL;
@@ -407,10 +428,12 @@ static void *on_request(void *owner, struct conn *c, const struct http_request *
 static void on_body(void *user, struct slice bytes)
 {
     struct exchange *ex = user;
+    uint64_t short_n = mem_short_n();
     enum err e = buf_add(&ex->body, bytes);
 
     if (e != ERR_OK)
-        exchange_fail(ex, e == ERR_TOO_LARGE ? ERR_BODY_TOO_LARGE : ERR_MEMORY_BUDGET);
+        exchange_fail(ex, e == ERR_TOO_LARGE ? ERR_BODY_TOO_LARGE : e);
+    (void)ran_short(ex, short_n);
 }
 
 static void on_complete(void *user)
@@ -421,10 +444,16 @@ static void on_complete(void *user)
     run(ex);
 }
 
-/* Whether the connection refuses the request in our name: its body broke the protocol or did not come. */
+/* The connection ends for want of room; the client has not left. */
+static bool is_for_room(enum err why)
+{
+    return why == ERR_MEMORY_BUDGET || why == ERR_EXHAUSTED;
+}
+
+/* The connection refuses the request in our name: its body broke the protocol or did not come. */
 static bool is_refusal(const struct exchange *ex, enum err why)
 {
-    return !ex->head_sent && why != ERR_CLIENT_GONE && why != ERR_MEMORY_BUDGET && err_row(why)->status != 0;
+    return !ex->head_sent && why != ERR_CLIENT_GONE && !is_for_room(why) && err_row(why)->status != 0;
 }
 
 static void on_gone(void *user, enum err why)
@@ -435,7 +464,7 @@ static void on_gone(void *user, enum err why)
     if (is_refusal(ex, why)) {
         ex->status = response_error_status(ex, &(struct flight_end){.err = why});
         ex->w->refused = ex; /* on_refused follows at once */
-    } else if (why != ERR_MEMORY_BUDGET) {
+    } else if (!is_for_room(why)) {
         why = ERR_CLIENT_GONE; /* it left, or took nothing any more */
     }
     settle(ex, why);

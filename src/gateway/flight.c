@@ -401,10 +401,14 @@ static enum step (*const STATES[FL_N])(struct flight *f) = {
 
 static void go(struct flight *f, enum flight_state state)
 {
+    uint64_t short_n = mem_short_n();
+
     ASSERT(f->state != FL_OVER);
     f->state = state;
     while (STATES[f->state](f) == STEP_MORE)
         continue;
+    if (f->state == FL_CALL && f->calling && mem_short_n() != short_n)
+        give_up_call(f, OUTCOME_EXHAUSTED);
 }
 
 /* -- subscribers ----------------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include "gateway/front.h"
 
 #include "base/mem.h"
+#include "base/reserve.h"
 #include "gateway/app.h"
 #include "gateway/certs.h"
 #include "gateway/door.h"
@@ -24,7 +25,7 @@ static bool on_accept(void *ud)
 {
     struct worker *w = ud;
 
-    if (!app_conn_enter(w->app)) {
+    if (reserve_is_low() || !app_conn_enter(w->app)) {
         note_loss(w, DOOR_FULL);
         return false;
     }
@@ -106,6 +107,7 @@ static const struct conn_handler ASTRAY_HANDLER = {
 static void on_enter(void *ud, const struct arrived *a)
 {
     struct worker *w = ud;
+    uint64_t short_n = mem_short_n();
     struct conn *c =
         conn_new(a->stream, &a->peer, &w->limits, a->astray ? &ASTRAY_HANDLER : &EXCHANGE_HANDLER, w);
 
@@ -113,6 +115,8 @@ static void on_enter(void *ud, const struct arrived *a)
     list_push_back(&w->conns, conn_node(c));
     w->conns_n++;
     ebb_note(w);
+    if (mem_short_n() != short_n)
+        conn_close(c);
 }
 
 void front_left(struct worker *w, struct conn *c)

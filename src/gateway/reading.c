@@ -24,7 +24,13 @@ static void on_work(struct task *t)
 {
     struct reading *r = CONTAINER_OF(t, struct reading, task);
 
+    uint64_t short_n = mem_short_n(); /* of the helper's thread */
+
     r->err = request_parse_large(r->surface, buf_slice(&r->body), &r->arena, &r->request, &r->fault);
+    if (mem_short_n() != short_n) {
+        r->err = ERR_EXHAUSTED;
+        r->fault = (struct request_fault){NULL, NULL};
+    }
 }
 
 /* Body and results go to the exchange. */

@@ -171,13 +171,19 @@ static void find_expired(const struct config *cfg, struct config_report *report)
     certs_check(cfg, clock_wall_us() / CLOCK_SECOND_US, on_cert, &f);
 }
 
+static bool ran_short(uint64_t short_n)
+{
+    return mem_short_n() != short_n;
+}
+
 static void put_in_force(struct reload *r, struct config *cfg, struct reload_result *out)
 {
     const char *why = "";
+    uint64_t short_n = mem_short_n();
     struct edition *e = edition_new(cfg, r->app->edition, &why);
 
     if (e == NULL) {
-        out->err = ERR_CONFIG_REFUSED;
+        out->err = ran_short(short_n) ? ERR_EXHAUSTED : ERR_CONFIG_REFUSED;
         find_faults(cfg, why, &out->report);
         return;
     }
@@ -241,6 +247,7 @@ static void tell(const struct reload *r, const char *asked_by, const struct relo
 void reload_run(struct reload *r, const char *asked_by, struct reload_result *out)
 {
     struct config *cfg = NULL;
+    uint64_t short_n = mem_short_n();
 
     *out = (struct reload_result){.report = {.text = ""}};
     if (r->opts.on_begin != NULL)
@@ -248,7 +255,9 @@ void reload_run(struct reload *r, const char *asked_by, struct reload_result *ou
     if (r->opts.file == NULL)
         refuse(r, out, ERR_RELOAD_IMPOSSIBLE);
     else if (config_load(r->opts.file, r->opts.env, &cfg, &out->report) != ERR_OK)
-        refuse(r, out, ERR_CONFIG_REFUSED);
+        refuse(r, out, ran_short(short_n) ? ERR_EXHAUSTED : ERR_CONFIG_REFUSED);
+    else if (ran_short(short_n))
+        refuse(r, out, ERR_EXHAUSTED);
     else
         reload_apply(r, cfg, out);
     config_unref(&cfg);

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "llm/refusal.h"
 
 #define ERROR_BODY_MAX (64 * 1024)
@@ -132,9 +133,11 @@ static enum err overflow(struct verdict *v, struct slice bytes, enum err why)
 
     if (v->unexpected)
         return fail(v, why == ERR_TOO_LARGE ? unexpected_form(v) : outcome_of_error(why, PHASE_BODY));
+    copy = why == ERR_EXHAUSTED ? NULL : arena_try_bytes(v->opts.relay.scratch, v->body.n);
+    if (copy == NULL)
+        return fail(v, OUTCOME_EXHAUSTED);
     begin_plain(v, length);
     if (v->body.n > 0) {
-        copy = arena_bytes(v->opts.relay.scratch, v->body.n);
         memcpy(copy, v->body.p, v->body.n);
         pass_on(v, (struct slice){copy, v->body.n});
         buf_fini(&v->body);
@@ -203,8 +206,11 @@ static enum outcome inside(struct verdict *v, int status, enum refusal refusal, 
 
 static enum err relay_body(struct verdict *v, struct slice bytes, bool *payload_seen)
 {
+    uint64_t short_n = mem_short_n();
     enum outcome o = relay_feed(&v->relay, bytes, payload_seen);
 
+    if (o != OUTCOME_OK && mem_short_n() != short_n) /* it could not be read for want of memory */
+        return fail(v, OUTCOME_EXHAUSTED);
     v->payload |= *payload_seen;
     if (o == OUTCOME_OK)
         return ERR_OK;

@@ -10,6 +10,7 @@
  * little, and when the turn has begun as many requests as one may (io/turn.def). */
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "http/conn_private.h"
 
 #define HOLD_BYTES (64 * 1024)
@@ -124,9 +125,12 @@ static size_t read_body(struct conn *c, struct slice in)
 static size_t read_head(struct conn *c, struct slice in)
 {
     struct conn_request *rq = c->request;
+    uint64_t short_n = mem_short_n();
     size_t used;
     enum err e = h1_request_head(&rq->parser, in, &used);
 
+    if (e == ERR_OK && mem_short_n() != short_n)
+        e = ERR_EXHAUSTED;
     if (e != ERR_OK)
         conn_refuse(c, e);
     else if (rq->parser.h1.phase != H1_HEAD)
@@ -186,6 +190,15 @@ static bool hold(struct conn *c)
     return c->held;
 }
 
+static void begin_request(struct conn *c)
+{
+    uint64_t short_n = mem_short_n();
+
+    conn_request_new(c);
+    if (mem_short_n() != short_n)
+        conn_refuse(c, ERR_EXHAUSTED);
+}
+
 /* Reads what can be read now; returns the rest. */
 static struct slice run(struct conn *c, struct slice in)
 {
@@ -199,7 +212,7 @@ static struct slice run(struct conn *c, struct slice in)
             in = slice_from(in, skip_blank(c, in));
             if (c->over || in.n == 0)
                 break;
-            conn_request_new(c);
+            begin_request(c);
         } else if (rq->parser.h1.phase == H1_HEAD) {
             in = slice_from(in, read_head(c, in));
         } else if (rq->parser.h1.phase == H1_BODY) {

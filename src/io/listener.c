@@ -4,8 +4,8 @@
  * duplicate; a new connection wakes one of them (EPOLLEXCLUSIVE), which takes only a few at a time and leaves
  * the rest to whoever is idle.
  *
- * When the process is out of descriptors, accepting rests for a moment instead of spinning on a ready socket.
- */
+ * When the process is out of descriptors, or accepting fails for another reason of ours, it rests for a
+ * moment instead of spinning on a ready socket. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/reserve.h"
 #include "io/real.h"
 #include "io/sockets.h"
 
@@ -43,6 +44,35 @@ static void on_rested(struct timer *t)
         timer_set(&ls->loop->wheel, t, ls->loop->now_us + REST_US);
 }
 
+static void rest(struct listener *ls)
+{
+    real_unwatch(real_of(ls->loop), &ls->source);
+    timer_set(&ls->loop->wheel, &ls->rest, ls->loop->now_us + REST_US);
+}
+
+/* Whether an error of accept concerns the one connection that it took off the queue (accept(2): what has gone
+ * wrong on the network already; EPERM: a firewall's rule). Every other one is ours and would be met again. */
+static bool is_of_one(int e)
+{
+    switch (e) {
+    case ECONNABORTED:
+    case EINTR:
+    case EPERM:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+    case EOPNOTSUPP:
+    case ETIMEDOUT:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void on_acceptable(struct source *source, uint32_t events)
 {
     struct listener *ls = CONTAINER_OF(source, struct listener, source);
@@ -50,20 +80,22 @@ static void on_acceptable(struct source *source, uint32_t events)
     int max = ls->shared ? TURN_ACCEPTS_SHARED : TURN_ACCEPTS;
 
     (void)events;
+    if (reserve_is_low()) { /* who waits in the kernel's queue costs us nothing */
+        rest(ls);
+        return;
+    }
     for (int i = 0; i < max && source->fd >= 0; i++) {
         struct addr peer = {.n = sizeof peer.ss};
         int fd = accept4(source->fd, (struct sockaddr *)&peer.ss, &peer.n, SOCK_NONBLOCK | SOCK_CLOEXEC);
         struct stream *s;
 
         if (fd < 0) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-                real_unwatch(real_of(ls->loop), source);
-                timer_set(&ls->loop->wheel, &ls->rest, ls->loop->now_us + REST_US);
-                return;
-            }
             if (errno == EAGAIN || errno == EWOULDBLOCK)
                 return;
-            continue; /* ECONNABORTED and its kind concern one connection */
+            if (is_of_one(errno))
+                continue;
+            rest(ls);
+            return;
         }
         s = tcp_accepted(ls->loop, fd, addr_is_unix(&peer));
         if (s != NULL)

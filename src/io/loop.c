@@ -3,6 +3,7 @@
 #include "io/loop.h"
 
 #include "base/assert.h"
+#include "base/reserve.h"
 #include "io/helpers.h"
 
 #define TURN_BLOCK_BYTES (256 * 1024)
@@ -85,6 +86,7 @@ void loop_end_turn(struct loop *l)
         a->run(a);
     }
     arena_reset(&l->turn);
+    (void)reserve_fill();
 }
 
 bool loop_has_work(struct loop *l)

@@ -183,12 +183,10 @@ static const struct loop_ops REAL_OPS = {
 struct loop *loop_real_new(const struct real_opts *o)
 {
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    int wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    int wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), saved = errno;
     struct real *r;
 
     if (epoll_fd < 0 || wake_fd < 0) {
-        int saved = errno;
-
         if (epoll_fd >= 0)
             close(epoll_fd);
         if (wake_fd >= 0)
@@ -209,8 +207,13 @@ struct loop *loop_real_new(const struct real_opts *o)
     r->helpers = o->helpers;
     r->sockets = o->sockets;
     r->wake_source = (struct source){wake_fd, NULL, on_wake, NULL};
-    real_watch(r, &r->wake_source, EPOLLIN);
     r->resolver = resolver_new(&r->loop, watch_dns, r);
+    if (!real_watch(r, &r->wake_source, EPOLLIN)) {
+        saved = errno;
+        free_real(&r->loop);
+        errno = saved;
+        return NULL;
+    }
     return &r->loop;
 }
 

@@ -46,6 +46,7 @@ struct entry {
     struct query *query; /* NULL: not being looked up */
     struct timer patience;
     int64_t expires_us;
+    bool exhausted; /* the last look-up failed for want of memory or descriptors: it is not kept */
     size_t addrs_n; /* 0: the name has none, or the look-up failed */
     struct addr addrs[ADDRS_MAX];
 };
@@ -230,13 +231,15 @@ static void on_found(void *ud, int status, int timeouts, struct ares_addrinfo *f
 
     (void)timeouts;
     q->resolver->queries_n--;
+    if (e != NULL)
+        e->exhausted = status == ARES_ENOMEM;
     if (status == ARES_ETIMEOUT || status == ARES_ECONNREFUSED)
         q->resolver->stale = true;
     if (e != NULL) {
         e->addrs_n = 0;
         if (status == ARES_SUCCESS && found != NULL)
             ttl = keep_answer(e, found);
-        settle(e, ttl * CLOCK_SECOND_US);
+        settle(e, e->exhausted ? 0 : ttl * CLOCK_SECOND_US);
     }
     if (found != NULL)
         ares_freeaddrinfo(found);
@@ -252,7 +255,8 @@ static void ask(struct resolver *r, struct entry *e)
         close_channel(r);
     if (!r->has_channel && open_channel(r) == ERR_SYSTEM) {
         e->addrs_n = 0;
-        settle(e, TTL_MIN_S * CLOCK_SECOND_US);
+        e->exhausted = true; /* c-ares found no memory or no descriptor for itself */
+        settle(e, 0);
         return;
     }
     q = MEM_NEW(struct query);
@@ -347,6 +351,7 @@ static void on_answer(struct timer *t)
     size_t n = 0;
     lookup_cb cb = k->cb;
     void *ud = k->ud;
+    enum err none = k->entry != NULL && k->entry->exhausted ? ERR_EXHAUSTED : ERR_DNS;
 
     if (k->entry != NULL) {
         n = k->entry->addrs_n;
@@ -358,7 +363,7 @@ static void on_answer(struct timer *t)
     for (size_t i = 0; i < n; i++)
         addr_set_port(&addrs[i], k->port);
     forget(k);
-    cb(ud, n > 0 ? ERR_OK : ERR_DNS, addrs, n);
+    cb(ud, n > 0 ? ERR_OK : none, addrs, n);
 }
 
 struct lookup *resolver_lookup(struct resolver *r, const char *host, uint16_t port, lookup_cb cb, void *ud)

@@ -71,6 +71,12 @@ static enum err err_of_errno(int e)
     case ENOENT: /* a Unix socket that is not there */
     case EAGAIN: /* one whose queue is full: connect(2) */
         return ERR_REFUSED;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOBUFS:
+    case ENOSPC: /* of epoll_ctl: the user's watches are used up */
+        return ERR_EXHAUSTED;
     default:
         return ERR_SYSTEM;
     }
@@ -94,19 +100,25 @@ static uint32_t wanted(const struct tcp *t)
     return events;
 }
 
+/* The set refused it: nothing would ever be heard of this stream again. It ends in the next turn. */
+static void lose_sight(struct tcp *t)
+{
+    t->early = err_of_errno(errno);
+    timer_set(&t->stream.loop->wheel, &t->timer, 0);
+}
+
 static void rewatch(struct tcp *t)
 {
     uint32_t want = wanted(t);
+    bool adding = t->watching == 0;
 
     if (want == t->watching)
         return;
+    t->watching = want;
     if (want == 0)
         real_unwatch(real(t), &t->source);
-    else if (t->watching == 0)
-        real_watch(real(t), &t->source, want);
-    else
-        real_rewatch(real(t), &t->source, want);
-    t->watching = want;
+    else if (!(adding ? real_watch : real_rewatch)(real(t), &t->source, want))
+        lose_sight(t);
 }
 
 /* -- the end --------------------------------------------------------------------------------------------- */
@@ -226,7 +238,7 @@ static enum err lose_output(struct tcp *t, enum err why)
 {
     struct stream *s = &t->stream;
 
-    if (t->accepted || t->lingering)
+    if (t->accepted || t->lingering || why == ERR_EXHAUSTED)
         return why;
     t->lost = why;
     t->blocked = false;
@@ -366,7 +378,9 @@ static void finish_connect(struct tcp *t)
     socklen_t n = sizeof e;
 
     t->connecting = false;
-    if (getsockopt(t->source.fd, SOL_SOCKET, SO_ERROR, &e, &n) != 0 || e != 0) {
+    if (getsockopt(t->source.fd, SOL_SOCKET, SO_ERROR, &e, &n) != 0)
+        e = errno;
+    if (e != 0) {
         end(t, err_of_errno(e));
         return;
     }
@@ -419,12 +433,13 @@ static struct tcp *make(struct loop *l, int fd, bool is_unix, size_t pending_max
 
 struct stream *tcp_accepted(struct loop *l, int fd, bool is_unix)
 {
+    uint64_t short_n = mem_short_n();
     struct tcp *t = make(l, fd, is_unix, l->pending_max, offsetof(struct tcp, touched));
 
     t->accepted = true;
     t->stream.open = true;
     t->watching = wanted(t);
-    if (!real_watch(real_of(l), &t->source, t->watching)) {
+    if (mem_short_n() != short_n || !real_watch(real_of(l), &t->source, t->watching)) {
         t->stream.closed = true;
         destroy(t);
         return NULL;
@@ -434,10 +449,11 @@ struct stream *tcp_accepted(struct loop *l, int fd, bool is_unix)
 
 struct stream *tcp_connect(struct loop *l, const struct addr *to, size_t pending_max)
 {
-    int fd = socket(to->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(to->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), why = errno;
     struct tcp *t = make(l, fd, addr_is_unix(to), pending_max, sizeof *t);
 
     t->stream.warm = &t->touched;
+    errno = why; /* of socket(2), if that is what failed */
     if (fd >= 0 && (connect(fd, (const struct sockaddr *)&to->ss, to->n) == 0 || errno == EINPROGRESS)) {
         t->connecting = true;
         t->watching = EPOLLOUT;

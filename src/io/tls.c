@@ -131,19 +131,16 @@ static void end(struct tls *t, enum err why)
     stream_ended(&t->stream, why);
 }
 
-/* OpenSSL gave up: keeps why, before other calls of it forget. */
-static void note_failure(struct tls *t)
+/* OpenSSL gave up: keeps why, before other calls of it forget, and returns how the stream ends. */
+static enum err failure(struct tls *t)
 {
+    bool no_memory = ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE;
+
     if (SSL_get_verify_result(t->ssl) == X509_V_OK)
         tls_words(t->why);
     ERR_clear_error(); /* else tls_on_verify has kept why */
     t->failed = true;
-}
-
-static void fail(struct tls *t)
-{
-    note_failure(t);
-    end(t, ERR_TLS);
+    return no_memory ? ERR_EXHAUSTED : ERR_TLS;
 }
 
 /* What an end of the lower stream means for ours, once everything that came before it has been read. */
@@ -168,7 +165,7 @@ static void free_tls(struct afterwards *a)
 {
     struct tls *t = CONTAINER_OF(a, struct tls, afterwards);
 
-    if (!t->failed) /* else OpenSSL spoils the session, as TLS 1.0 wanted it (RFC 5246 7.2.1 does not) */
+    if (!t->failed && t->ssl != NULL) /* else OpenSSL spoils the session (RFC 5246 7.2.1 does not) */
         SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(t->ssl);
     chunks_fini(&t->held);
@@ -242,8 +239,8 @@ static void flush(struct stream *s)
         return;
     e = s->open && t->lower_why == ERR_OK ? encrypt(t) : stream_sent(s, 0);
     if (e == ERR_TLS)
-        fail(t);
-    else if (e != ERR_OK)
+        e = failure(t);
+    if (e != ERR_OK)
         end(t, e);
 }
 
@@ -287,7 +284,7 @@ static bool shake_hands(struct tls *t)
     r = SSL_do_handshake(t->ssl);
     if (r != 1) {
         if (SSL_get_error(t->ssl, r) != SSL_ERROR_WANT_READ)
-            fail(t);
+            end(t, failure(t));
         return false;
     }
     stream_opened(&t->stream);
@@ -327,21 +324,25 @@ static void deliver(struct tls *t, const char *plain, size_t n)
 /* Goes as far as the bytes at hand allow. */
 static void advance(struct tls *t)
 {
+    if (t->ssl == NULL) {
+        end(t, ERR_EXHAUSTED);
+        return;
+    }
     if (!shake_hands(t))
         return;
     while (!is_over(t) && !t->stream.paused) {
-        /* Not in the turn's memory at once: its size is known only afterwards, and reading may have to write.
-         */
+        /* Not in the turn's memory at once: its size is known only afterwards. */
         char plain[RECORD_BYTES];
+        enum err why = ERR_TLS;
         size_t n;
         int stopped = read_some(t, plain, sizeof plain, &n);
 
         if (stopped != SSL_ERROR_NONE && stopped != SSL_ERROR_WANT_READ && stopped != SSL_ERROR_ZERO_RETURN)
-            note_failure(t);
+            why = failure(t);
         if (n > 0)
             deliver(t, plain, n);
         if (t->failed)
-            end(t, ERR_TLS);
+            end(t, why);
         else if (stopped == SSL_ERROR_ZERO_RETURN && !t->stream.paused)
             end(t, ERR_EOF);
         if (stopped != SSL_ERROR_NONE)
@@ -420,6 +421,25 @@ static const struct stream_cb LOWER_CB = {on_lower_open, on_lower_data, on_lower
 
 static const struct stream_ops TLS_OPS = {flush, pause_stream, close_stream};
 
+static void begin_session(struct tls *t, BIO *bio, const char *host)
+{
+    if (t->ssl == NULL || bio == NULL) { /* no memory: the stream ends in the next turn (advance) */
+        BIO_free(bio);
+        SSL_free(t->ssl);
+        t->ssl = NULL;
+        return;
+    }
+    SSL_set_app_data(t->ssl, t);
+    BIO_set_data(bio, t);
+    SSL_set_bio(t->ssl, bio, bio);
+    if (host == NULL) {
+        SSL_set_accept_state(t->ssl);
+    } else {
+        tls_expect_host(t->ssl, host);
+        SSL_set_connect_state(t->ssl);
+    }
+}
+
 struct stream *tls_wrap(struct stream **lower, struct tls_config *c, const char *host)
 {
     struct tls *t = MEM_NEW(struct tls);
@@ -432,22 +452,13 @@ struct stream *tls_wrap(struct stream **lower, struct tls_config *c, const char 
     t->stream.below = t->lower;
     t->config = tls_config_ref(c);
     t->ssl = SSL_new(c->ctx);
-    ASSERT(t->ssl != NULL && bio != NULL);
-    SSL_set_app_data(t->ssl, t);
-    BIO_set_data(bio, t);
-    SSL_set_bio(t->ssl, bio, bio);
     chunks_init(&t->held, HELD_MAX, t->stream.loop->budget);
     timer_init(&t->again, on_again);
     stream_set_cb(t->lower, &LOWER_CB, t);
-    if (host != NULL) {
-        tls_expect_host(t->ssl, host);
-        SSL_set_connect_state(t->ssl);
-    } else {
-        SSL_set_accept_state(t->ssl);
-    }
+    begin_session(t, bio, host);
     if (t->lower->ended)
         t->lower_why = ERR_RESET;
-    if (t->lower->open) /* no callback may come inside this call */
+    if (t->lower->open || t->ssl == NULL) /* no callback may come inside this call */
         timer_set(&t->stream.loop->wheel, &t->again, 0);
     return &t->stream;
 }
@@ -479,15 +490,14 @@ void tls_remember(struct stream *s, struct tls_sessions *m)
 
     ASSERT(s->ops == &TLS_OPS && !s->open);
     t->sessions = m;
-    if (session == NULL)
-        return;
-    SSL_set_session(t->ssl, session);
+    if (session != NULL && t->ssl != NULL)
+        SSL_set_session(t->ssl, session);
     SSL_SESSION_free(session);
 }
 
 bool tls_is_resumed(const struct stream *s)
 {
-    return s->ops == &TLS_OPS && SSL_session_reused(((const struct tls *)s)->ssl) == 1;
+    return s->ops == &TLS_OPS && s->open && SSL_session_reused(((const struct tls *)s)->ssl) == 1;
 }
 
 const char *tls_why(const struct stream *s)

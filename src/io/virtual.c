@@ -304,6 +304,8 @@ static void run_turn(struct vloop *l)
 {
     struct vnet *v = l->net;
 
+    if (v->opts.on_turn != NULL)
+        v->opts.on_turn(v->opts.on_turn_ud, &l->loop);
     l->woken = false;
     loop_begin_turn(&l->loop, v->now_us, vnet_wall_us(v));
     vend_turn(l);
@@ -311,6 +313,8 @@ static void run_turn(struct vloop *l)
     loop_end_turn(&l->loop);
     stint_end(&l->loop.stint, v->now_us + l->drag_us);
     l->drag_us = 0;
+    if (v->opts.on_turn != NULL)
+        v->opts.on_turn(v->opts.on_turn_ud, NULL);
 }
 
 void vnet_drag(struct loop *l, int64_t us)

@@ -18,6 +18,8 @@ struct vnet_opts {
     size_t pipe_bytes;  /* what a "kernel buffer" of a direction holds; 0: 64 KiB */
     size_t segment_max; /* bytes arrive in random pieces of at most this size; 0: whole */
     int64_t wall_us;    /* wall time at the start */
+    void (*on_turn)(void *ud, struct loop *l); /* or NULL: before each turn of l, and behind it with NULL */
+    void *on_turn_ud;
 };
 
 struct vnet *vnet_new(const struct vnet_opts *o);

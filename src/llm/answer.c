@@ -83,8 +83,10 @@ void answer_body(const struct answer_opts *o, struct slice body, struct json_poo
     out->skip = text.n > 0 ? (size_t)(text.p - body.p) : body.n;
     if (text.n == 0)
         return;
-    out->err = ERR_UPSTREAM_MALFORMED;
-    if (json_parse(text, pool, &doc, NULL) != ERR_OK)
+    out->err = json_parse(text, pool, &doc, NULL);
+    if (out->err != ERR_OK && out->err != ERR_EXHAUSTED)
+        out->err = ERR_UPSTREAM_MALFORMED;
+    if (out->err != ERR_OK)
         return;
     out->err = judge(o, json_root(doc), out);
     json_free(&doc);

@@ -65,12 +65,14 @@ static enum request_shape shape_of(struct slice text)
 static enum err parse_value(struct large *l, int place, const struct member *m, struct request_fault *fault)
 {
     static const char *const names[PARSED_N] = {"model", "stream", "stream_options", "n"};
+    enum err e;
 
     json_free(&l->docs[place]);
     if (m->value.n > VALUE_MAX_BYTES)
         return request_complain(fault, ERR_BAD_FIELD, names[place], "This member is too large.");
-    if (json_parse(m->value, NULL, &l->docs[place], NULL) == ERR_OK)
-        return ERR_OK;
+    e = json_parse(m->value, NULL, &l->docs[place], NULL);
+    if (e == ERR_OK || e == ERR_EXHAUSTED)
+        return e;
     return request_complain(fault, ERR_BAD_JSON, NULL,
                             "The request body is not valid JSON: a number is too large.");
 }

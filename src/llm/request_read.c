@@ -204,7 +204,10 @@ enum err request_parse(const struct surface *surface, struct slice body, struct 
     *fault = (struct request_fault){NULL, NULL};
     if (body.n == 0)
         return request_complain(fault, ERR_BAD_JSON, NULL, "The request body is empty.");
-    if (json_parse(body, pool, &doc, &syntax) != ERR_OK)
+    e = json_parse(body, pool, &doc, &syntax);
+    if (e == ERR_EXHAUSTED)
+        return e;
+    if (e != ERR_OK)
         return request_complain(fault, ERR_BAD_JSON, NULL,
                                 arena_printf(arena, "The request body is not valid JSON: %s.", syntax).p);
     e = read_root(json_root(doc), arena, out, fault);

@@ -160,6 +160,7 @@ static void finish(struct call *c)
 static void on_data(void *ud, struct slice bytes)
 {
     struct call *c = ud;
+    uint64_t short_n = mem_short_n();
     enum err e;
 
     c->answered = true;
@@ -167,6 +168,8 @@ static void on_data(void *ud, struct slice bytes)
     e = client_feed(c->client, bytes);
     if (c->over)
         return;
+    if (e == ERR_OK && mem_short_n() != short_n)
+        e = ERR_EXHAUSTED;
     if (e != ERR_OK)
         end(c, e);
     else if (client_complete(c->client))
@@ -241,12 +244,16 @@ static void on_connected(void *ud, enum err e, struct stream *s)
 {
     struct call *c = ud;
 
+    uint64_t short_n = mem_short_n();
+
     c->connect = NULL;
     c->born_us = c->pool->loop->now_us;
+    if (e == ERR_OK)
+        attach(c, s);
+    if (e == ERR_OK && mem_short_n() != short_n)
+        e = ERR_EXHAUSTED;
     if (e != ERR_OK)
         end(c, e);
-    else
-        attach(c, s);
 }
 
 struct call *call_start(struct pool *pool, const struct call_opts *opts, const struct call_cb *cb, void *ud)

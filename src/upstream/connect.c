@@ -92,6 +92,14 @@ static void share_failure(struct connect *failed, enum err e)
     admit_waiting(p);
 }
 
+/* What the machine lacked says nothing of the endpoint. */
+static enum gate_end how_it_ended(enum err e)
+{
+    if (e == ERR_EXHAUSTED)
+        return GATE_CANCELLED;
+    return e == ERR_OK ? GATE_SUCCESS : GATE_FAILURE;
+}
+
 static void finish(struct connect *c, enum err e)
 {
     connect_cb cb = c->cb;
@@ -103,8 +111,8 @@ static void finish(struct connect *c, enum err e)
         s = c->stream;
         c->stream = NULL;
     }
-    release(c, e == ERR_OK ? GATE_SUCCESS : GATE_FAILURE);
-    if (e != ERR_OK && tried)
+    release(c, how_it_ended(e));
+    if (e != ERR_OK && e != ERR_EXHAUSTED && tried)
         share_failure(c, e);
     cb(ud, e, s);
 }
@@ -120,7 +128,7 @@ static void note_proxy(const struct connect *c, const char *what)
 /* What a failure of the way to the dialled host is called: behind a proxy it is the proxy's. */
 static enum err blame(const struct connect *c, enum err e)
 {
-    if (c->pool->opts.proxy.host == NULL || c->state == HANDSHAKE || e == ERR_PROXY)
+    if (c->pool->opts.proxy.host == NULL || c->state == HANDSHAKE || e == ERR_PROXY || e == ERR_EXHAUSTED)
         return e;
     if (e == ERR_DNS)
         note_proxy(c, "has a name that cannot be resolved");
@@ -139,7 +147,7 @@ static void next_address(struct connect *c, enum err why)
     c->last = why;
     tunnel_end(&c->tunnel);
     stream_close(&c->stream);
-    if (!dial_again(&c->dial)) {
+    if (why == ERR_EXHAUSTED || !dial_again(&c->dial)) {
         finish(c, blame(c, why));
         return;
     }

@@ -149,7 +149,7 @@ static void on_addresses(void *ud, enum err e, const struct addr *found, size_t 
 
     d->lookup = NULL;
     if (e != ERR_OK || n == 0) {
-        d->cb(d->ud, ERR_DNS, NULL);
+        d->cb(d->ud, e == ERR_EXHAUSTED ? e : ERR_DNS, NULL);
         return;
     }
     keep_in_order(d, found, n < FOUND_MAX ? n : FOUND_MAX);

@@ -30,7 +30,9 @@ struct story {
     const char *more; /* appended, or NULL */
     int workers;      /* 0: 1 */
     uint64_t seed;
-    size_t segment_max; /* bytes arrive in pieces of at most this size; 0: whole */
+    size_t segment_max;                        /* bytes arrive in pieces of at most this size; 0: whole */
+    void (*on_turn)(void *ud, struct loop *l); /* of vnet_opts */
+    void *on_turn_ud;
     struct sim_opts one, two;
     struct sim_listen_opts ways; /* of the first simulator's listener */
 };

@@ -209,7 +209,7 @@ static int run_out_of_descriptors(void)
         return 4;
     struct side x = {0};
     kit_connect(&k, &x); /* nor can anything be opened, and that is told later */
-    if (x.closes_n != 0 || !kit_until(&k, &x.closes_n, 1) || x.why != ERR_SYSTEM)
+    if (x.closes_n != 0 || !kit_until(&k, &x.closes_n, 1) || x.why != ERR_EXHAUSTED)
         return 5;
     stream_close(&x.s);
     while (taken_n > 0)

@@ -45,6 +45,7 @@ static const struct expected table[] = {
     {OUTCOME_DEADLINE, KIND_GONE, BREAKER_NOTHING, SLOTS_NOTHING, OUTCOME_NEVER, false, true, 504},
     {OUTCOME_CANCELLED, KIND_GONE, BREAKER_NOTHING, SLOTS_NOTHING, OUTCOME_NEVER, false, true, 499},
     {OUTCOME_MEMORY, KIND_GONE, BREAKER_NOTHING, SLOTS_NOTHING, OUTCOME_NEVER, false, true, 503},
+    {OUTCOME_EXHAUSTED, KIND_GONE, BREAKER_NOTHING, SLOTS_NOTHING, OUTCOME_NEVER, false, true, 503},
 };
 
 TEST(every_row_says_what_follows)
@@ -141,6 +142,7 @@ TEST(other_errors_mean_the_same_in_every_phase)
         {ERR_DEADLINE_EXCEEDED, OUTCOME_DEADLINE},
         {ERR_CLIENT_GONE, OUTCOME_CANCELLED},
         {ERR_MEMORY_BUDGET, OUTCOME_MEMORY},
+        {ERR_EXHAUSTED, OUTCOME_EXHAUSTED},
         {ERR_SYSTEM, OUTCOME_SERVER_ERROR},
         {ERR_INTERNAL, OUTCOME_SERVER_ERROR},
         {ERR_OK, OUTCOME_SERVER_ERROR}, /* a call that failed without a reason is still no success */
