@@ -35,6 +35,7 @@
 #include "gateway/worker.h"
 #include "io/helpers.h"
 #include "io/outlet.h"
+#include "io/tls.h"
 #include "io/watch.h"
 #include "sim/sim.h"
 
@@ -452,6 +453,7 @@ int serve_main(int argc, char **argv)
     if (argc > 2 || (argc == 2 && argv[1][0] == '-'))
         return usage(stderr, 2);
     process_allow_cores(false); /* until the file says otherwise: the environment holds secrets, too */
+    tls_use_counted_memory();
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);

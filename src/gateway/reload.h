@@ -26,7 +26,7 @@ struct reload_opts {
 };
 
 struct reload_result {
-    enum err err; /* ERR_OK: it is in force. ERR_CONFIG_REFUSED, ERR_RELOAD_IMPOSSIBLE, ERR_DRAINING */
+    enum err err; /* ERR_OK: it is in force. CONFIG_REFUSED, RELOAD_IMPOSSIBLE, DRAINING, EXHAUSTED */
     struct config_report report;         /* findings, or the warnings that came with success */
     const char *restart[RELOAD_FIXED_N]; /* what the file changes that needs a restart */
     size_t restart_n;

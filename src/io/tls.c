@@ -44,6 +44,7 @@ struct tls {
     enum err lower_why; /* how the lower stream ended; ERR_OK: it has not */
     bool failed;
     char why[TLS_WORDS_BYTES];
+    uint64_t short_n; /* mem_short_n when OpenSSL was last called */
 };
 
 /* -- the stream below, as OpenSSL sees it ---------------------------------------------------------------- */
@@ -134,7 +135,7 @@ static void end(struct tls *t, enum err why)
 /* OpenSSL gave up: keeps why, before other calls of it forget, and returns how the stream ends. */
 static enum err failure(struct tls *t)
 {
-    bool no_memory = ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE;
+    bool no_memory = mem_short_n() != t->short_n; /* OpenSSL has many words for it */
 
     if (SSL_get_verify_result(t->ssl) == X509_V_OK)
         tls_words(t->why);
@@ -216,6 +217,7 @@ static size_t own_pending(const struct tls *t)
 
 static enum err encrypt(struct tls *t)
 {
+    t->short_n = mem_short_n();
     while (own_pending(t) > 0) {
         struct iovec iov[IOV_N];
         size_t total, n = stream_gather(&t->stream, iov, IOV_N, &total);
@@ -328,6 +330,7 @@ static void advance(struct tls *t)
         end(t, ERR_EXHAUSTED);
         return;
     }
+    t->short_n = mem_short_n();
     if (!shake_hands(t))
         return;
     while (!is_over(t) && !t->stream.paused) {
@@ -421,29 +424,9 @@ static const struct stream_cb LOWER_CB = {on_lower_open, on_lower_data, on_lower
 
 static const struct stream_ops TLS_OPS = {flush, pause_stream, close_stream};
 
-static void begin_session(struct tls *t, BIO *bio, const char *host)
-{
-    if (t->ssl == NULL || bio == NULL) { /* no memory: the stream ends in the next turn (advance) */
-        BIO_free(bio);
-        SSL_free(t->ssl);
-        t->ssl = NULL;
-        return;
-    }
-    SSL_set_app_data(t->ssl, t);
-    BIO_set_data(bio, t);
-    SSL_set_bio(t->ssl, bio, bio);
-    if (host == NULL) {
-        SSL_set_accept_state(t->ssl);
-    } else {
-        tls_expect_host(t->ssl, host);
-        SSL_set_connect_state(t->ssl);
-    }
-}
-
 struct stream *tls_wrap(struct stream **lower, struct tls_config *c, const char *host)
 {
     struct tls *t = MEM_NEW(struct tls);
-    BIO *bio = BIO_new(c->bio);
 
     ASSERT(c->server == (host == NULL));
     stream_init(&t->stream, (*lower)->loop, &TLS_OPS, (*lower)->pending.max);
@@ -451,11 +434,10 @@ struct stream *tls_wrap(struct stream **lower, struct tls_config *c, const char 
     *lower = NULL;
     t->stream.below = t->lower;
     t->config = tls_config_ref(c);
-    t->ssl = SSL_new(c->ctx);
+    t->ssl = tls_session_new(c, t, host); /* NULL: no memory; the stream ends in the next turn (advance) */
     chunks_init(&t->held, HELD_MAX, t->stream.loop->budget);
     timer_init(&t->again, on_again);
     stream_set_cb(t->lower, &LOWER_CB, t);
-    begin_session(t, bio, host);
     if (t->lower->ended)
         t->lower_why = ERR_RESET;
     if (t->lower->open || t->ssl == NULL) /* no callback may come inside this call */

@@ -18,6 +18,9 @@ struct tls_config *tls_config_server(const char *cert_file, const char *key_file
 /* The same with a key and a certificate made on the spot: signed by itself, for these names and addresses
  * (with blanks between them), valid from yesterday for 30 days. For the simulator. NULL when OpenSSL cannot.
  */
+/* From now on OpenSSL gets its memory from base/mem, so that it is known when it was refused some. Once,
+ * before anything else of TLS. */
+void tls_use_counted_memory(void);
 struct tls_config *tls_config_self_made(const char *names);
 /* Writes the certificate of a server configuration as PEM; false with errno. */
 bool tls_config_save(const struct tls_config *c, const char *file);

@@ -7,6 +7,7 @@
  * Threads: any; OpenSSL locks what the streams of several workers share. */
 #include "io/tls_config.h"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
@@ -26,6 +27,33 @@ static int no_passphrase(char *out, int max, int writing, void *ud)
     (void)writing;
     (void)ud;
     return -1;
+}
+
+static void *ssl_alloc(size_t n, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return n > 0 ? mem_try_alloc(n) : NULL;
+}
+
+static void ssl_free(void *p, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    mem_free(p);
+}
+
+static void *ssl_realloc(void *p, size_t n, const char *file, int line)
+{
+    if (n > 0)
+        return mem_try_realloc(p, n);
+    ssl_free(p, file, line);
+    return NULL;
+}
+
+void tls_use_counted_memory(void)
+{
+    ASSERT(CRYPTO_set_mem_functions(ssl_alloc, ssl_realloc, ssl_free) == 1);
 }
 
 SSL_CTX *tls_ctx_new(const SSL_METHOD *method)
@@ -60,6 +88,20 @@ static struct tls_config *refuse(struct tls_config *c, const char *text, const c
     return NULL;
 }
 
+/* OpenSSL reads a certificate's extensions when it first needs them, and takes it for invalid ever after when
+ * it finds no memory at that moment. So they are read now. */
+static void read_extensions(X509_STORE *store)
+{
+    STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(store);
+
+    for (int i = 0; i < sk_X509_OBJECT_num(all); i++) {
+        X509 *x = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(all, i));
+
+        if (x != NULL)
+            X509_check_purpose(x, -1, 0);
+    }
+}
+
 struct tls_config *tls_config_client(const char *ca_file, const char **why)
 {
     struct tls_config *c = tls_config_new(tls_ctx_new(TLS_client_method()), false);
@@ -74,6 +116,7 @@ struct tls_config *tls_config_client(const char *ca_file, const char **why)
         return refuse(c, "the CA file cannot be read or holds no certificate", why);
     if (ca_file == NULL && SSL_CTX_set_default_verify_paths(c->ctx) != 1)
         return refuse(c, "the system's CA store cannot be read", why);
+    read_extensions(SSL_CTX_get_cert_store(c->ctx));
     ERR_clear_error(); /* a default path that does not exist is no failure, but leaves an entry */
     return c;
 }
@@ -96,7 +139,9 @@ bool tls_config_identify(struct tls_config *c, const char *cert_file, const char
     return fine;
 }
 
-void tls_expect_host(SSL *ssl, const char *host)
+/* SNI, and what the certificate must say; false: no memory. A host that cannot be a name fails the
+ * verification later. */
+static bool expect_host(SSL *ssl, const char *host)
 {
     X509_VERIFY_PARAM *p = SSL_get0_param(ssl);
     struct slice h = slice_of(host);
@@ -110,14 +155,32 @@ void tls_expect_host(SSL *ssl, const char *host)
     if (h.n > 0 && h.n < sizeof name)
         memcpy(name, h.p, h.n);
     if (addr_of_ip(slice_of(name), 0, &ip)) {
-        ASSERT(X509_VERIFY_PARAM_set1_ip_asc(p, name) == 1);
-        return;
+        return X509_VERIFY_PARAM_set1_ip_asc(p, name) == 1;
     }
     X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     if (name[0] == '\0' || SSL_set1_host(ssl, name) != 1)
-        ASSERT(SSL_set1_host(ssl, "invalid.invalid") == 1);
+        return SSL_set1_host(ssl, "invalid.invalid") == 1;
+    return SSL_set_tlsext_host_name(ssl, name) == 1;
+}
+
+SSL *tls_session_new(struct tls_config *c, void *owner, const char *host)
+{
+    SSL *ssl = SSL_new(c->ctx);
+    BIO *bio = ssl != NULL ? BIO_new(c->bio) : NULL;
+
+    if (bio == NULL || SSL_set_app_data(ssl, owner) != 1 || (host != NULL && !expect_host(ssl, host))) {
+        BIO_free(bio);
+        SSL_free(ssl);
+        ERR_clear_error();
+        return NULL;
+    }
+    BIO_set_data(bio, owner);
+    SSL_set_bio(ssl, bio, bio);
+    if (host != NULL)
+        SSL_set_connect_state(ssl);
     else
-        SSL_set_tlsext_host_name(ssl, name);
+        SSL_set_accept_state(ssl);
+    return ssl;
 }
 
 struct tls_config *tls_config_ref(struct tls_config *c)

@@ -24,8 +24,9 @@ SSL_CTX *tls_ctx_new(const SSL_METHOD *method);
 struct tls_config *tls_config_new(SSL_CTX *ctx, bool server); /* takes the context over */
 /* A server configuration that has no certificate yet. */
 struct tls_config *tls_config_bare(void);
-/* SNI, and what the certificate must say. A host that cannot be a name fails the verification later. */
-void tls_expect_host(SSL *ssl, const char *host);
+/* What one stream needs of OpenSSL; `owner` is its app data and that of its BIO. host: whom to expect, NULL
+ * at a server. NULL: no memory. */
+SSL *tls_session_new(struct tls_config *c, void *owner, const char *host);
 /* tls.c: told of each step of a certificate's verification. */
 int tls_on_verify(int fine, X509_STORE_CTX *x);
 /* tls.c: a session that the peer of this connection can resume; 1: kept. */
