@@ -368,7 +368,7 @@ static void run(struct exchange *ex)
 {
     uint64_t short_n = mem_short_n();
 
-    while (STATES[ex->state](ex) == STEP_MORE && !ran_short(ex, short_n))
+    while (STATES[ex->state](ex) == STEP_MORE && mem_short_n() == short_n)
         continue;
     (void)ran_short(ex, short_n);
 }
