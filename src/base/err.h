@@ -26,6 +26,12 @@ struct err_row {
     const char *advice; /* what to do, one sentence; used in the manual and appended to the message */
 };
 
+/* Something ends because we have no room for it; its peer has not left. */
+static inline bool err_is_for_room(enum err e)
+{
+    return e == ERR_MEMORY_BUDGET || e == ERR_EXHAUSTED;
+}
+
 /* The row of e; e must be in range. Row 0 says "ok". */
 const struct err_row *err_row(enum err e);
 

@@ -119,12 +119,10 @@ void exchange_give_up(struct exchange *ex, enum err e)
 
 /* Ends this exchange, and no other, when memory ran short since the thread's count was `short_n`. Its own
  * memory lives until the end of the turn, whatever happened to it since. */
-static bool ran_short(struct exchange *ex, uint64_t short_n)
+static void end_if_short(struct exchange *ex, uint64_t short_n)
 {
-    if (mem_short_n() == short_n || ex->state == EX_SETTLED)
-        return false;
-    exchange_give_up(ex, ERR_EXHAUSTED);
-    return true;
+    if (mem_short_n() != short_n && ex->state != EX_SETTLED)
+        exchange_give_up(ex, ERR_EXHAUSTED);
 }
 
 static void fail_field(struct exchange *ex, enum err e, const char *why, const char *param)
@@ -226,7 +224,7 @@ static void on_timer(struct timer *t)
         exchange_fail(ex, ERR_DEADLINE_EXCEEDED);
     else
         keep_alive(ex);
-    (void)ran_short(ex, short_n);
+    end_if_short(ex, short_n);
 }
 
 /* -- the states ----------------------------------------------------------------------------------------- */
@@ -370,7 +368,7 @@ static void run(struct exchange *ex)
 
     while (STATES[ex->state](ex) == STEP_MORE && mem_short_n() == short_n)
         continue;
-    (void)ran_short(ex, short_n);
+    end_if_short(ex, short_n);
 }
 
 /* -- the connection's side ------------------------------------------------------------------------------ */
@@ -418,7 +416,7 @@ static void *on_request(void *owner, struct conn *c, const struct http_request *
     if (retries.n > 0 && !slice_eq(retries, SLICE("0")))
         metrics_add(w->desk->metrics, METRIC_CLIENT_RETRIES, 0, 1);
     run(ex);
-    (void)ran_short(ex, short_n);
+    end_if_short(ex, short_n);
     if (over)
         return NULL;
     ex->over = NULL;
@@ -433,7 +431,7 @@ static void on_body(void *user, struct slice bytes)
 
     if (e != ERR_OK)
         exchange_fail(ex, e == ERR_TOO_LARGE ? ERR_BODY_TOO_LARGE : e);
-    (void)ran_short(ex, short_n);
+    end_if_short(ex, short_n);
 }
 
 static void on_complete(void *user)
@@ -444,16 +442,10 @@ static void on_complete(void *user)
     run(ex);
 }
 
-/* The connection ends for want of room; the client has not left. */
-static bool is_for_room(enum err why)
-{
-    return why == ERR_MEMORY_BUDGET || why == ERR_EXHAUSTED;
-}
-
 /* The connection refuses the request in our name: its body broke the protocol or did not come. */
 static bool is_refusal(const struct exchange *ex, enum err why)
 {
-    return !ex->head_sent && why != ERR_CLIENT_GONE && !is_for_room(why) && err_row(why)->status != 0;
+    return !ex->head_sent && why != ERR_CLIENT_GONE && !err_is_for_room(why) && err_row(why)->status != 0;
 }
 
 static void on_gone(void *user, enum err why)
@@ -464,7 +456,7 @@ static void on_gone(void *user, enum err why)
     if (is_refusal(ex, why)) {
         ex->status = response_error_status(ex, &(struct flight_end){.err = why});
         ex->w->refused = ex; /* on_refused follows at once */
-    } else if (!is_for_room(why)) {
+    } else if (!err_is_for_room(why)) {
         why = ERR_CLIENT_GONE; /* it left, or took nothing any more */
     }
     settle(ex, why);

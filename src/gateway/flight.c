@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The story of a flight: ask for a slot, wait for it, call, pass the answer on, settle.
  *
- * STATES is the table; `go` drives it. Everything that happens from outside (a grant, the bytes of a
- * response, a clock, a subscriber that leaves) ends in one of the functions under "what happens", which moves
- * the flight on.
+ * STATES is the table; `go` drives it. What happens from outside (a grant, the bytes of a response, a clock, a
+ * subscriber that leaves) ends in one of the functions under "what happens", which moves the flight on.
  *
- * Settling: a call's slot and records are settled in settle_call, which every end of a call goes through
- * exactly once; `calling` asserts it. */
+ * Settling: every end of a call goes through settle_call exactly once; `calling` asserts it. */
 #include "gateway/flight.h"
 
 #include "base/assert.h"
@@ -132,11 +130,10 @@ static void after_failure(struct flight *f)
     bool again = !f->verdict.begun && row->retry == OUTCOME_ELSEWHERE &&
                  f->facts.calls_n < config(f)->opt.attempts_max && now_us(f) < f->deadline_us;
 
-    if (!again) {
+    if (again)
+        go(f, FL_ADMIT);
+    else
         fail_with_outcome(f);
-        return;
-    }
-    go(f, FL_ADMIT);
 }
 
 /* -- what happens: the response -------------------------------------------------------------------------- */
