@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The story of a flight: ask for a slot, wait for it, call, pass the answer on, settle.
  *
- * STATES is the table; `go` drives it. What happens from outside (a grant, the bytes of a response, a clock, a
+ * STATES is the table; `go` drives it. What happens from outside (a grant, bytes of a response, a clock, a
  * subscriber that leaves) ends in one of the functions under "what happens", which moves the flight on.
  *
  * Settling: every end of a call goes through settle_call exactly once; `calling` asserts it. */
