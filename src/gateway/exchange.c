@@ -117,8 +117,7 @@ void exchange_give_up(struct exchange *ex, enum err e)
     exchange_fail(ex, e);
 }
 
-/* Ends this exchange, and no other, when memory ran short since the thread's count was `short_n`. Its own
- * memory lives until the end of the turn, whatever happened to it since. */
+/* Ends this exchange alone if memory ran short since then; its own memory lives until the turn's end. */
 static void end_if_short(struct exchange *ex, uint64_t short_n)
 {
     if (mem_short_n() != short_n && ex->state != EX_SETTLED)
