@@ -483,11 +483,10 @@ static void on_refused(void *owner, struct conn *c, enum err why)
     const struct exchange *ex = w->refused; /* settled, and counted with that */
 
     w->refused = NULL;
-    if (ex != NULL) {
+    if (ex != NULL)
         response_refusal(c, ex, ex->request_id, why);
-        return;
-    }
-    exchange_refuse(w, c, why);
+    else
+        exchange_refuse(w, c, why);
 }
 
 static void on_conn_closed(void *owner, struct conn *c)
