@@ -54,7 +54,7 @@ LIB := $(B)/libtidegate.a
 .SECONDARY:
 .DELETE_ON_ERROR:
 .PHONY: all tools help test unit integration soak valgrind unit-programs bench-programs check objects tidy format \
-        format-check bench docs deps clean FORCE
+        format-check bench bench-peers docs deps clean FORCE
 
 all: $(if $(wildcard src/main.c),$(B)/tidegate,$(LIB))
 
@@ -167,6 +167,10 @@ format:
 
 bench: all bench-programs
 	python3 bench/run.py
+
+# Fetches other LLM gateways; no test and no other target does.
+bench-peers: all bench-programs
+	python3 bench/peers.py
 
 docs: all
 	python3 tools/docs.py

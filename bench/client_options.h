@@ -15,7 +15,9 @@ struct options {
     const char *path;
     bool is_sse;
     long connections, window_ms, warm_ms, ramp_ms, events_n;
-    long rate_n; /* plain requests a second over all connections; 0: each asks again at once */
+    bool is_by_meaning;  /* answers may be written anew; what they say must be the same */
+    const char *headers; /* more header lines of every request, each with its CR LF */
+    long rate_n;         /* plain requests a second over all connections; 0: each asks again at once */
     pid_t pids[PIDS_MAX];
     int pid_n;
 };
@@ -56,7 +58,8 @@ static inline void take_options(struct options *o, int argc, char **argv)
         {"connections", required_argument, NULL, 'c'}, {"window-ms", required_argument, NULL, 't'},
         {"warm-ms", required_argument, NULL, 'w'},     {"ramp-ms", required_argument, NULL, 'r'},
         {"events", required_argument, NULL, 'e'},      {"rate", required_argument, NULL, 'a'},
-        {"pids", required_argument, NULL, 'p'},        {NULL, 0, NULL, 0}};
+        {"pids", required_argument, NULL, 'p'},        {"headers", required_argument, NULL, 'h'},
+        {"by-meaning", required_argument, NULL, 'b'},  {NULL, 0, NULL, 0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -78,10 +81,15 @@ static inline void take_options(struct options *o, int argc, char **argv)
             o->rate_n = kit_number("--rate", optarg, 0, 1000000);
         else if (c == 'p')
             take_pids(o, optarg);
+        else if (c == 'h')
+            o->headers = optarg;
+        else if (c == 'b')
+            o->is_by_meaning = kit_number("--by-meaning", optarg, 0, 1) == 1;
         else
             kit_die(
                 "usage: client --url URL [--mode json|sse] [--connections N] [--window-ms N] [--warm-ms N]\n"
-                "              [--ramp-ms N] [--events N per stream] [--rate N] [--pids PID,...]");
+                "              [--ramp-ms N] [--events N per stream] [--rate N] [--pids PID,...]\n"
+                "              [--headers LINES] [--by-meaning 0|1]");
     }
     if (o->path == NULL)
         kit_die("--url is needed");

@@ -216,7 +216,7 @@ static bool start_stream(struct origin *o, int fd, const struct request *r)
 
     o->streams_n++;
     c->sent_n = 0;
-    c->total_n = field_number(r, "\"max_tokens\"", o->events_n);
+    c->total_n = field_number(r, "\"max_tokens\"", field_number(r, "\"max_completion_tokens\"", o->events_n));
     if (c->total_n < 2)
         c->total_n = 2;
     c->wants_usage = field_is_true(r, "\"include_usage\"");

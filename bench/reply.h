@@ -11,7 +11,7 @@
 
 #include "kit.h"
 
-#define REPLY_HEAD_MAX 2048
+#define REPLY_HEAD_MAX 8192 /* LLM gateways tell much of themselves */
 
 enum reply_state {
     REPLY_HEAD,

@@ -7,11 +7,17 @@
 #ifndef BENCH_WIRE_H
 #define BENCH_WIRE_H
 
+/* What is said in the reply and in every event but the first and the last, however a gateway writes it anew.
+ * The first character of each stands nowhere else in it. */
+#define WIRE_SAID                                                                                    \
+    "The tide comes in twice a day because the earth turns under two bulges of water, one that the " \
+    "moon draws up on the near side and one that is left behind on the far side."
+#define WIRE_EVENT_SAID " tide\""
+
 #define WIRE_REPLY                                                                                         \
     "{\"id\":\"chatcmpl-bench-000000000001\",\"object\":\"chat.completion\",\"created\":1760000000,"       \
     "\"model\":\"bench-model\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":" \
-    "\"The tide comes in twice a day because the earth turns under two bulges of water, one that the "     \
-    "moon draws up on the near side and one that is left behind on the far side.\",\"refusal\":null},"     \
+    "\"" WIRE_SAID "\",\"refusal\":null},"                                                                 \
     "\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":58,"                      \
     "\"completion_tokens\":38,\"total_tokens\":96},\"system_fingerprint\":\"fp_bench\"}"
 
