@@ -57,6 +57,13 @@ static bool has_controls(struct slice s)
     return false;
 }
 
+/* Whether what stood in the file without quotes can do so here, on a line of its own. Inside {} and [] a
+ * single dash is a text as well; behind a dash or a key it begins a list. */
+static bool is_plain_here(const struct node *n)
+{
+    return n->plain && !has_controls(n->raw) && !slice_eq(n->raw, SLICE("-"));
+}
+
 /* -- values ---------------------------------------------------------------------------------------------- */
 
 static void print_secret(struct printer *p, const struct node *n)
@@ -102,7 +109,7 @@ static void print_text(struct printer *p, const struct node *n)
         snprintf(text, sizeof text, "%.*sredacted%.*s", (int)from, n->raw.p,
                  SLICE_ARG(slice_from(n->raw, end)));
         add_quoted(p, slice_of(text));
-    } else if (n->plain && !has_controls(n->raw)) {
+    } else if (is_plain_here(n)) {
         add(p, n->raw);
     } else {
         add_quoted(p, n->raw);

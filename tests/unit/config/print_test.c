@@ -63,6 +63,8 @@ TEST(it_reads_back_to_the_same)
         "endpoints: [{name: a, provider: openai, url: 'http://127.0.0.1:1/v1', key: client}]\n"
         "models:\n- name: 'm#:x'\n  aliases: [n, {name: o, set: {a: null, b: 'null', c: [1, {}, []], d: ~,\n"
         "    e: {f: {g: 1.50}}, h: \"${LEVEL}\", i: \"$$x \\u00e9\\n\"}}]\n  tiers: [[{endpoint: a}]]\n",
+        "endpoints: [{name: a, provider: openai, url: 'http://127.0.0.1:1/v1', key: none}]\n"
+        "models: [{name: -m, aliases: [-, ---], tiers: [[{endpoint: a}]]}]\n",
     };
 
     for (size_t i = 0; i < COUNT_OF(FILES); i++)
