@@ -258,6 +258,8 @@ static size_t step(struct sse *s, struct slice bytes, struct search *f, sse_cb c
         return bytes.n;
     }
     if (first == ':') {
+        if (n > s->max_bytes - s->kept.n) /* wherever it was cut: kept bytes are bounded by keep() */
+            *e = ERR_TOO_LARGE;
         s->comment_bytes += s->kept.n + n;
         s->kept.n = 0;
         return n;

@@ -31,7 +31,7 @@ struct sse {
 typedef enum err (*sse_cb)(void *ud,
                            const struct sse_event *ev); /* other than ERR_OK stops and is returned */
 
-/* An event larger than max_bytes ends with ERR_TOO_LARGE. */
+/* An event larger than max_bytes, or a comment between events, ends with ERR_TOO_LARGE. */
 void sse_init(struct sse *s, size_t max_bytes, struct budget *budget);
 void sse_fini(struct sse *s);
 /* Slices in `ev` are valid during the callback, and those that point into `bytes` as long as these. Events

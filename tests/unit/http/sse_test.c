@@ -168,6 +168,38 @@ TEST(a_larger_event_is_refused_however_it_is_cut)
     mem_free(p);
 }
 
+/* A comment of n bytes with its line end, cut once: what sse_feed says. */
+static enum err feed_comment(size_t n, size_t cut)
+{
+    struct sse s;
+    char *p = mem_alloc(n);
+    size_t got = 0;
+    enum err e;
+
+    memset(p, ':', n);
+    p[n - 1] = '\n';
+    sse_init(&s, 1000, NULL);
+    e = sse_feed(&s, (struct slice){p, cut}, count, &got);
+    if (e == ERR_OK)
+        e = sse_feed(&s, (struct slice){p + cut, n - cut}, count, &got);
+    sse_fini(&s);
+    mem_free(p);
+    return e;
+}
+
+TEST(a_comment_is_bounded_as_an_event_is_however_it_is_cut)
+{
+    size_t refused_n = 0, passed_n = 0;
+
+    for (size_t cut = 0; cut <= 1000; cut++) {
+        passed_n += feed_comment(1000, cut) == ERR_OK;
+        refused_n += feed_comment(1001, cut) == ERR_TOO_LARGE;
+    }
+    CHECK_INT(passed_n, 1001);
+    CHECK_INT(refused_n, 1001);
+    CHECK_INT(feed_comment(1001, 1001), ERR_TOO_LARGE);
+}
+
 TEST(an_event_that_never_ends_is_refused)
 {
     struct sse s;
