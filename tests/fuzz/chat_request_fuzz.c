@@ -7,29 +7,32 @@
 
 #define BODY_MAX ((size_t)1 << 22)
 
-static bool is_one_of_ours(struct slice key)
+/* The next member that no rewriting is about. */
+static bool next_other(struct members *walk, struct member *out)
 {
-    return slice_ieq(key, SLICE("model")) || slice_eq(key, SLICE("stream")) ||
-           slice_eq(key, SLICE("stream_options"));
+    while (members_next(walk, out))
+        if (!member_resembles(out, SLICE("model")) && !member_is(out, SLICE("stream")) &&
+            !member_is(out, SLICE("stream_options")))
+            return true;
+    return false;
 }
 
-static bool count_others(void *ud, struct slice key, struct json_value value)
+/* They pass byte for byte and in order; messages alone may change, where a role does. */
+static void check_others(struct slice before, struct slice after, bool role_changes)
 {
-    (void)value;
-    *(size_t *)ud += !is_one_of_ours(key);
-    return true;
+    struct members a, b;
+    struct member m, k;
+
+    members_init(&a, before);
+    members_init(&b, after);
+    while (next_other(&a, &m)) {
+        FUZZ_CHECK(next_other(&b, &k) && slice_eq(m.name, k.name));
+        FUZZ_CHECK(slice_eq(m.value, k.value) || (role_changes && member_is(&m, SLICE("messages"))));
+    }
+    FUZZ_CHECK(!next_other(&b, &k));
 }
 
-static size_t others_of(struct json_value root)
-{
-    size_t n = 0;
-
-    json_each(root, count_others, &n);
-    return n;
-}
-
-static void check_rewritten(const struct request *r, struct json_value before, struct slice text,
-                            const struct request_edit *edit)
+static void check_rewritten(const struct request *r, struct slice text, const struct request_edit *edit)
 {
     struct json_doc *doc;
     struct json_value root;
@@ -38,7 +41,7 @@ static void check_rewritten(const struct request *r, struct json_value before, s
     root = json_root(doc);
     FUZZ_CHECK(slice_eq(json_string(json_get(root, "model")), edit->model));
     FUZZ_CHECK(json_true(json_get(root, "stream")) == r->stream || !r->surface->streams);
-    FUZZ_CHECK(others_of(root) == others_of(before));
+    check_others(r->body, text, edit->no_developer && r->has_developer);
     if (edit->ask_usage && r->stream && r->surface->asks_usage)
         FUZZ_CHECK(json_true(json_get(json_get(root, "stream_options"), "include_usage")));
     json_free(&doc);
@@ -51,16 +54,14 @@ static void rewrite(const struct request *r, struct arena *arena, uint8_t how)
                                 .ask_usage = (how & 32) != 0 && r->surface->asks_usage};
     struct slice pieces[REQUEST_PIECES_MAX];
     size_t total, n = request_rewrite(r, &edit, arena, pieces, REQUEST_PIECES_MAX, &total);
-    struct json_doc *before;
     struct buf out;
 
     FUZZ_CHECK(n <= REQUEST_PIECES_MAX);
     buf_init(&out, BODY_MAX, NULL);
     for (size_t i = 0; i < n; i++)
         FUZZ_CHECK(buf_add(&out, pieces[i]) == ERR_OK);
-    FUZZ_CHECK(out.n == total && json_parse(r->body, NULL, &before, NULL) == ERR_OK);
-    check_rewritten(r, json_root(before), buf_slice(&out), &edit);
-    json_free(&before);
+    FUZZ_CHECK(out.n == total);
+    check_rewritten(r, buf_slice(&out), &edit);
     buf_fini(&out);
 }
 

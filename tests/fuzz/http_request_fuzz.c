@@ -96,6 +96,18 @@ static void on_conn_closed(void *owner, struct conn *c)
 static const struct conn_handler HANDLER = {on_request, on_body,    on_complete,   on_gone,
                                             NULL,       on_refused, on_conn_closed};
 
+/* One turn begins so many requests at most (io/turn.def): what was kept has its turns before the peer ends,
+ * which would drop it. */
+static void settle(struct peer *p)
+{
+    size_t before;
+
+    do {
+        before = p->log.n;
+        mem_turn(&p->stream, 0, SLICE_NONE);
+    } while (p->conn != NULL && p->log.n != before);
+}
+
 static void run(struct peer *p, struct slice bytes, uint8_t how)
 {
     struct rng dice;
@@ -113,6 +125,7 @@ static void run(struct peer *p, struct slice bytes, uint8_t how)
         mem_turn(&p->stream, 0, (struct slice){copy, piece.n});
         free(copy);
     }
+    settle(p);
     if (p->conn != NULL)
         mem_turn_close(&p->stream, ERR_EOF);
     if (p->conn != NULL)

@@ -11,6 +11,7 @@
 struct reading {
     struct buf log;
     int64_t announced; /* Content-Length; -1: none */
+    int status;
     uint64_t body_n;
     bool head, ended;
     enum err err, eof;
@@ -26,8 +27,9 @@ static enum err on_head(void *ud, const struct http_response *rs)
 {
     struct reading *r = ud;
 
-    FUZZ_CHECK(!r->head && rs->status >= 101 && rs->status <= 999);
+    FUZZ_CHECK(!r->head && rs->status >= 200 && rs->status <= 599);
     r->head = true;
+    r->status = rs->status;
     r->announced = rs->content_length;
     FUZZ_CHECK(buf_printf(&r->log, "head %d %lld %d %d %d ", rs->status, (long long)rs->content_length,
                           rs->minor, rs->chunked, rs->keep_alive) == ERR_OK);
@@ -83,6 +85,11 @@ static void run(struct reading *r, struct slice bytes, uint8_t how, bool no_body
     client_free(&c);
 }
 
+static bool has_body(const struct reading *r, uint8_t how)
+{
+    return (how & 128) == 0 && r->status != 204 && r->status != 304;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct slice bytes = {(const char *)data, n};
@@ -95,8 +102,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     FUZZ_CHECK(slice_eq(buf_slice(&whole.log), buf_slice(&cut.log)));
     FUZZ_CHECK(whole.complete == cut.complete && whole.ended == cut.ended);
     FUZZ_CHECK(whole.err != ERR_OK || whole.ended == whole.complete);
-    if (whole.complete && whole.err == ERR_OK && whole.announced >= 0 && (how & 128) == 0)
-        FUZZ_CHECK(whole.body_n == (uint64_t)whole.announced || whole.body_n == 0);
+    if (whole.complete && has_body(&whole, how) && whole.announced >= 0)
+        FUZZ_CHECK(whole.body_n == (uint64_t)whole.announced);
+    FUZZ_CHECK(!whole.head || has_body(&whole, how) || whole.body_n == 0);
     FUZZ_CHECK(!whole.reuse || (whole.complete && whole.err == ERR_OK));
     buf_fini(&whole.log);
     buf_fini(&cut.log);
