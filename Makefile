@@ -30,14 +30,15 @@ SAN_address := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno
 SAN_thread := -fsanitize=thread -fno-omit-frame-pointer
 SAN_fuzz := $(SAN_address) -fsanitize=fuzzer-no-link
 SAN_afl := $(SAN_address)
+SAN_coverage := -fprofile-instr-generate -fcoverage-mapping
 CFLAGS ?= $(if $(SAN),-O1,-O2) -g
 override CFLAGS += -std=gnu11 -pthread $(WARN) $(SAN_$(SAN))
 CPPFLAGS += -D_GNU_SOURCE= -Isrc -Itests -I$(B) $(LIB_CFLAGS)
 LDFLAGS += -pthread -Wl,--as-needed $(SAN_$(SAN))
 LDLIBS += $(LIB_LDLIBS) -lm
 
-ifneq ($(SAN),$(filter address thread fuzz afl,$(SAN)))
-$(error SAN is "$(SAN)"; it can be address, thread, or the fuzzers' fuzz and afl)
+ifneq ($(SAN),$(filter address thread fuzz afl coverage,$(SAN)))
+$(error SAN is "$(SAN)"; it can be address, thread, or the fuzzers' fuzz, afl and coverage)
 endif
 
 # Everything but main.o goes into one static library, which tests and bench tools link as well.
@@ -63,7 +64,7 @@ help:
 	@echo 'make test | unit | integration               builds and tests (./test also installs what they need)'
 	@echo 'make soak [TIME=1h] | valgrind               hours of mixed load; all tests under memcheck'
 	@echo 'make check                                   format, clang-tidy, layers, style, docs, warnings'
-	@echo 'make fuzz | fuzz-afl [TIME=60]               looks for bytes that break it (docs/fuzzing.md)'
+	@echo 'make fuzz | fuzz-afl | fuzz-coverage [TIME=20m]   looks for bytes that break it (docs/fuzzing.md)'
 	@echo 'make install | uninstall                     DESTDIR, prefix, sysconfdir, unitdir ... (docs/install.md)'
 	@echo 'make format | docs | bench | deps | clean | compile_commands.json'
 
@@ -125,10 +126,9 @@ integration: all
 
 # Neither is part of a test run: an hour of mixed load, under AddressSanitizer and, for the slope of its memory,
 # without it beside that; and all of it under memcheck.
-TIME ?= 10m
 soak: all
 	+$(Q)$(MAKE) SAN=address all
-	$(Q)run="$(PYTHON) tests/soak/soak.py --time $(TIME) --helper $(B)/tidegate --program"; \
+	$(Q)run="$(PYTHON) tests/soak/soak.py --time $(or $(TIME),10m) --helper $(B)/tidegate --program"; \
 	$$run build/address/tidegate > $(B)/soak-address.log 2>&1 & other=$$!; \
 	$$run $(B)/tidegate; rc=$$?; wait $$other || rc=1; cat $(B)/soak-address.log; exit $$rc
 

@@ -2,7 +2,11 @@
 # SPDX-License-Identifier: MIT
 """Runs fuzz targets for a time each and prints what came of it as a table: executions, coverage, findings.
 
-    tests/fuzz/run.py libfuzzer|afl [--time SECONDS] [--jobs N] [--keep] [TARGET...]
+    tests/fuzz/run.py libfuzzer|afl [--time 20m] [--jobs N] [--keep] [TARGET...]
+    tests/fuzz/run.py coverage [TARGET...]
+
+The table is also written to build/fuzz-work/report.libfuzzer or report.afl, with the revision. coverage: the
+lines of each source file that committed and gathered inputs reach.
 
 New inputs gather in build/fuzz-work/. --keep: afterwards the committed corpus of each target
 (tests/fuzz/corpus/) is made anew, as a small part of old and new inputs that reaches every edge of the code
@@ -10,6 +14,7 @@ that they reach together. What broke a target is left in build/fuzz-work/finding
 tests/fuzz/regress/TARGET/ with the mend."""
 import argparse
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -26,6 +31,18 @@ INPUT_MAX = 65536
 KEPT_MAX = 8192  # bytes of an input in the committed corpus
 CAUGHT = {'stdout': subprocess.PIPE, 'stderr': subprocess.STDOUT, 'text': True, 'errors': 'replace',
           'cwd': ROOT}
+
+
+# The sources that read strange bytes.
+READERS = ['src/base/json*.c', 'src/config/*.c', 'src/http/*.c', 'src/io/addr.c', 'src/io/proxy_header.c',
+           'src/llm/*.c', 'src/sim/timeline.c']
+
+
+def duration(text):
+    match = re.fullmatch(r'(\d+)([smh]?)', text)
+    if not match:
+        raise argparse.ArgumentTypeError('a time is like 90, 90s, 20m or 1h')
+    return int(match[1]) * {'': 1, 's': 1, 'm': 60, 'h': 3600}[match[2]]
 
 
 def names():
@@ -114,11 +131,32 @@ def keep(name):
         shutil.copy(path, CORPUS / name / path.name[:12])
 
 
+def coverage(targets):
+    profiles = []
+    for name in targets:
+        profiles.append(folder('profiles') / f'{name}.raw')
+        inputs = [p for p in (CORPUS / name, REGRESS / name, WORK / 'corpus' / name) if p.exists()]
+        subprocess.run([program('coverage', name), *inputs], check=True, cwd=ROOT,
+                       stdout=subprocess.DEVNULL, env={**os.environ, 'LLVM_PROFILE_FILE': str(profiles[-1])})
+    merged = WORK / 'profiles' / 'all'
+    subprocess.run(['llvm-profdata-14', 'merge', '-sparse', *profiles, '-o', merged], check=True)
+    programs = [arg for name in targets for arg in ('-object', program('coverage', name))][1:]
+    sources = [path for pattern in READERS for path in sorted(ROOT.glob(pattern))]
+    said = subprocess.run(['llvm-cov-14', 'export', '-summary-only', f'-instr-profile={merged}', *programs,
+                           *sources], check=True, **{**CAUGHT, 'stderr': subprocess.DEVNULL}).stdout
+    print('| {:<28} | {:>5} | {:>7} | {:>6} |'.format('file', 'lines', 'reached', 'share'))
+    for file in sorted(json.loads(said)['data'][0]['files'], key=lambda f: f['filename']):
+        lines = file['summary']['lines']
+        path = os.path.relpath(file['filename'], ROOT)
+        print(f'| {path:<28} | {lines["count"]:>5} | {lines["covered"]:>7} | {lines["percent"]:>4.0f} % |')
+    return 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('fuzzer', choices=['libfuzzer', 'afl'])
-    parser.add_argument('--time', type=int, default=60)
+    parser.add_argument('fuzzer', choices=['libfuzzer', 'afl', 'coverage'])
+    parser.add_argument('--time', type=duration, default=60)
     parser.add_argument('--jobs', type=int, default=os.cpu_count())
     parser.add_argument('--keep', action='store_true')
     parser.add_argument('targets', nargs='*', metavar='TARGET')
@@ -126,13 +164,19 @@ def main():
     targets = args.targets or names()
     if set(targets) - set(names()):
         parser.error(f'targets are: {", ".join(names())}')
+    if args.fuzzer == 'coverage':
+        return coverage(targets)
     one = libfuzzer if args.fuzzer == 'libfuzzer' else afl
-    print(f'{len(targets)} targets, {args.time} s each, {args.jobs} at a time', flush=True)
+    revision = subprocess.run(['git', 'describe', '--always', '--dirty'], **CAUGHT).stdout.strip()
+    said = [f'{len(targets)} targets, {args.time} s each, {args.jobs} at a time, revision {revision}']
+    print(said[0], flush=True)
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         rows = list(pool.map(lambda name: one(name, args.time), targets))
     last = 'features' if args.fuzzer == 'libfuzzer' else 'of map'
     for row in [['target', 'executions', 'edges', last, 'corpus', 'findings'], *rows]:
-        print('| {:<14} | {:>11} | {:>6} | {:>8} | {:>6} | {} |'.format(*row))
+        said.append('| {:<14} | {:>11} | {:>6} | {:>8} | {:>6} | {} |'.format(*row))
+    print('\n'.join(said[1:]))
+    folder().joinpath(f'report.{args.fuzzer}').write_text('\n'.join(said) + '\n')
     if args.keep:
         for name in targets:
             keep(name)
