@@ -244,16 +244,21 @@ static int on_message_complete(llhttp_t *parser)
 
 static enum err chunked_body(struct h1 *h, struct slice bytes, size_t *used)
 {
+    size_t read_n;
     llhttp_errno_t e;
 
     h->mark = bytes.p;
     e = llhttp_execute(&h->parser, bytes.p, bytes.n);
-    if (e != HPE_OK && h->phase != H1_DONE)
-        return h->err != ERR_OK ? h->err : ERR_BAD_REQUEST;
-    *used = e == HPE_OK ? bytes.n : (size_t)(llhttp_get_error_pos(&h->parser) - bytes.p);
-    if (h->head_n + excess(h, bytes.p + *used) > h->head_max)
+    if (h->err != ERR_OK)
+        return h->err;
+    read_n = e == HPE_OK ? bytes.n : (size_t)(llhttp_get_error_pos(&h->parser) - bytes.p);
+    /* Before what is wrong behind it, which is not here yet when the bytes are cut. */
+    if (h->head_n + excess(h, bytes.p + read_n) > h->head_max)
         return ERR_HEAD_TOO_LARGE;
-    h->gap_n += (size_t)(bytes.p + *used - h->mark);
+    if (e != HPE_OK && h->phase != H1_DONE)
+        return ERR_BAD_REQUEST;
+    *used = read_n;
+    h->gap_n += (size_t)(bytes.p + read_n - h->mark);
     return ERR_OK;
 }
 

@@ -457,6 +457,9 @@ TEST(extensions_zeros_and_trailers_are_bounded)
         CHECK_INT(frames_of("", "0", 2500, "1\r\na\r\n0\r\n\r\n", step), ERR_HEAD_TOO_LARGE);
         CHECK_INT(frames_of("1\r\na\r\n0\r\n", "x: y\r\n", 200, "\r\n", step), ERR_OK);
         CHECK_INT(frames_of("1\r\na\r\n0\r\n", "x: y\r\n", 500, "\r\n", step), ERR_HEAD_TOO_LARGE);
+        /* What is wrong behind the bound does not count, whether it is here already or not. */
+        CHECK_INT(frames_of("1\r\na\r\n0\r\n", "x: y\r\n", 500, "?\r\n\r\n", step), ERR_HEAD_TOO_LARGE);
+        CHECK_INT(frames_of("1\r\na\r\n0\r\n", "x: y\r\n", 200, "?\r\n\r\n", step), ERR_BAD_REQUEST);
         /* Many small extensions are as bad as a long one; many small chunks are just a body. */
         CHECK_INT(frames_of("", "1;extension=0123456789\r\na\r\n", 1000, "0\r\n\r\n", step),
                   ERR_HEAD_TOO_LARGE);
