@@ -26,7 +26,7 @@
 #define REFUSALS_ENOUGH 10     /* calls on one side, before they say anything */
 #define REFUSALS_RECENT 32     /* calls over which the share before and after a cut is taken */
 #define REFUSALS_LLR_CLEAN 3.0 /* natural logarithm; nothing was refused below */
-#define REFUSALS_LLR 6.0       /* something was */
+#define REFUSALS_LLR 9.0       /* something was */
 
 enum refusals_verdict { REFUSALS_UNKNOWN, REFUSALS_RISE, REFUSALS_FLAT };
 
