@@ -48,11 +48,15 @@ TEST(fewer_refusals_above_than_below_are_no_limit)
 
 TEST(a_real_limit_is_told_from_chance)
 {
-    static const double shares[] = {0.01, 0.05, 0.2, 0.5, 0.9};
+    /* The more is refused at random as well, the more often a single call cannot tell; the next one may. */
+    static const struct {
+        double share;
+        int missed_most; /* in a hundred */
+    } rows[] = {{0.01, 5}, {0.05, 5}, {0.2, 5}, {0.5, 10}, {0.9, 25}};
     struct rng dice;
 
     rng_seed(&dice, 4);
-    for (size_t k = 0; k < COUNT_OF(shares); k++) {
+    for (size_t k = 0; k < COUNT_OF(rows); k++) {
         int refused = 0, rising = 0, missed = 0, beyond = 0;
         struct refusals flat, real;
 
@@ -60,7 +64,7 @@ TEST(a_real_limit_is_told_from_chance)
         refusals_init(&real);
         for (int i = 0; i < 100000; i++) {
             int level = 20 + (int)rng_below(&dice, 40);
-            bool no = rng_unit(&dice) < shares[k];
+            bool no = rng_unit(&dice) < rows[k].share;
 
             refusals_add(&flat, level, no);
             refused += no;
@@ -71,6 +75,6 @@ TEST(a_real_limit_is_told_from_chance)
             missed += level > 57 && i > 100 && refusals_judge(&real, level) != REFUSALS_RISE;
         }
         CHECK(rising * 100 <= refused * 3);
-        CHECK(missed * 100 <= beyond * 20); /* one of them is enough, and more follow */
+        CHECK(missed * 100 <= beyond * rows[k].missed_most);
     }
 }
