@@ -134,6 +134,8 @@ static void note_loops(const struct app *a, int64_t now_us, struct metrics *sum)
 
         metrics_set(sum, METRIC_LOOP_HELD, i, stint_max_us(&l->stint, now_us));
         metrics_add(sum, METRIC_LOOP_TURNS, i, (int64_t)__atomic_load_n(&l->turns, __ATOMIC_RELAXED));
+        metrics_add(sum, METRIC_LOOP_RESTS, i,
+                    (int64_t)__atomic_load_n(&l->moderation.rests, __ATOMIC_RELAXED));
         metrics_add(sum, METRIC_LOOP_LONG_TURNS, i, (int64_t)stint_long_n(&l->stint));
     }
 }

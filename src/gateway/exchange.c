@@ -142,12 +142,12 @@ static struct exchange *of_subscriber(struct subscriber *s)
 static void on_begin(struct subscriber *s, int64_t length)
 {
     struct exchange *ex = of_subscriber(s);
-
     struct stream *from = ex->request.stream ? flight_source(s->flight) : NULL;
 
     if (from != NULL) {
         stream_touches(from, ex, offsetof(struct exchange, w), sizeof *ex - offsetof(struct exchange, w));
         conn_fed_by(ex->conn, from);
+        stream_is_under_way(from);
     }
     ex->facts = *flight_facts(s->flight);
     ex->state = EX_RELAY;

@@ -100,8 +100,9 @@ static struct slice render(struct relay *r, const struct sse_event *ev, struct s
 
     if (data.p == ev->data.p && data.n == ev->data.n && is_canonical(ev, name_n))
         return as_it_came(r, ev->raw);
-    for (size_t i = 0; i < data.n; i++)
-        lines += data.p[i] == '\n';
+    for (const char *lf = data.p, *end = data.p + data.n; (lf = memchr(lf, '\n', (size_t)(end - lf))) != NULL;
+         lf++)
+        lines++;
     n = name_n + data.n + lines * (sizeof LEAD - 1) + sizeof BLANK - 1;
     out = at = arena_bytes(r->opts.scratch, n);
     if (name_n > 0) {
@@ -171,7 +172,7 @@ static enum err on_payload(struct relay *r, const struct sse_event *ev, const st
     r->events_n++;
     note(r, e);
     if (e->usage_member && !r->opts.include_usage)
-        data = answer_strip_usage(data, r->opts.scratch);
+        data = answer_strip_usage(data, e->usage_behind, r->opts.scratch);
     /* An ordinary end without any text is decided at the end mark: it may be an empty answer. */
     return pass_on(r, render(r, ev, data), says_something(e));
 }

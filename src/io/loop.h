@@ -12,6 +12,7 @@
 #include "io/addr.h"
 #include "io/stint.h"
 #include "io/mailbox.h"
+#include "io/moderation.h"
 #include "io/stream.h"
 #include "io/timer.h"
 #include "io/turn.h"
@@ -69,9 +70,10 @@ struct loop {
     struct budget *budget; /* charged by pending output; may be NULL */
     uint64_t turns;        /* so far; read by other threads (relaxed) */
     struct stint stint;    /* for how long they kept it from sleeping */
-    size_t finishing_n;    /* streams that nobody owns any more and whose last bytes have not gone out yet */
-    size_t pending_max;    /* bound of a stream's pending output that is opened or accepted */
-    int64_t finish_us;     /* how long a finishing stream's peer may take nothing (LOOP_FINISH_US at first) */
+    struct moderation moderation;
+    size_t finishing_n; /* streams that nobody owns any more and whose last bytes have not gone out yet */
+    size_t pending_max; /* bound of a stream's pending output that is opened or accepted */
+    int64_t finish_us;  /* how long a finishing stream's peer may take nothing (LOOP_FINISH_US at first) */
 };
 
 /* -- for everybody --------------------------------------------------------------------------------------- */

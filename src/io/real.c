@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -263,13 +264,24 @@ static int gather(struct real *r, const struct epoll_event *ready, int n, int fi
     return n;
 }
 
+/* Behind a turn whose streams will soon have more. What is due meanwhile comes that much later. */
+static void rest(void)
+{
+    struct timespec t = {.tv_nsec = MODERATION_REST_US * 1000};
+
+    (void)nanosleep(&t, NULL);
+}
+
 /* Sources that the bound left out are ready still: the kernel tells of them again, in the same order, behind
  * those that it has not told of yet. So the next turn begins with the first of them. */
 static void turn(struct real *r)
 {
     struct epoll_event ready[TURN_SOURCES];
-    int n = epoll_wait(r->epoll_fd, ready, TURN_SOURCES, sleep_ms(r)), first, done;
+    int ms = sleep_ms(r), n, first, done;
 
+    if (r->rest && ms != 0)
+        rest();
+    n = epoll_wait(r->epoll_fd, ready, TURN_SOURCES, ms);
     loop_begin_turn(&r->loop, clock_mono_us(), clock_wall_us());
     first = n > 0 ? r->first % n : 0;
     fetch_ahead(ready, n);
@@ -281,6 +293,8 @@ static void turn(struct real *r)
         s->process(s, ev->events);
     }
     r->first = done < n ? first + done : 0;
+    r->rest =
+        moderation_turn(&r->loop.moderation, n > 0 ? (size_t)n : 0, r->loop.spent.events, r->loop.now_us);
     loop_end_turn(&r->loop);
 }
 

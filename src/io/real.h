@@ -26,6 +26,7 @@ struct real {
     struct loop loop; /* first member */
     int epoll_fd;
     int wake_fd;
+    bool rest;     /* before the next turn (io/moderation.h) */
     int first;     /* where among the ready sources the next turn begins */
     int signal_fd; /* or -1 */
     struct source wake_source, signal_source;

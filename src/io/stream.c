@@ -24,27 +24,33 @@ void stream_init(struct stream *s, struct loop *loop, const struct stream_ops *o
     s->loop_bound = pending_max == loop->pending_max;
 }
 
-/* Of the one that is read from the kernel. */
-static struct warm *warm(struct stream *s)
+/* The one that is read from the kernel. */
+static struct stream *lowest(struct stream *s)
 {
     while (s->below != NULL)
         s = s->below;
-    return s->warm;
+    return s;
 }
 
 void stream_set_cb(struct stream *s, const struct stream_cb *cb, void *ud)
 {
-    struct warm *w = warm(s);
+    struct stream *low = lowest(s);
 
     s->cb = cb;
     s->ud = ud;
-    if (w != NULL)
-        w->n = 0;
+    low->under_way = false;
+    if (low->warm != NULL)
+        low->warm->n = 0;
+}
+
+void stream_is_under_way(struct stream *s)
+{
+    lowest(s)->under_way = true;
 }
 
 void stream_touches(struct stream *s, const void *object, size_t from, size_t n)
 {
-    struct warm *w = warm(s);
+    struct warm *w = lowest(s)->warm;
 
     if (w != NULL)
         warm_add(w, object, from, n);
@@ -186,6 +192,7 @@ enum err stream_sent(struct stream *s, size_t n)
 
 void stream_deliver(struct stream *s, struct slice bytes)
 {
+    s->loop->spent.events += s->under_way;
     if (!s->closed && !s->ended && s->cb->on_data != NULL)
         s->cb->on_data(s->ud, bytes);
 }

@@ -61,6 +61,7 @@ struct stream {
     struct stream *below;     /* what carries this one (TLS over TCP): its pending output is ours too */
     bool open, closed, paused, draining, ended; /* ended: on_close was delivered */
     bool reset;                                 /* closed by stream_reset */
+    bool under_way;  /* its next bytes may wait for a rest of the loop (io/moderation.h) */
     bool loop_bound; /* opened with the loop's pending_max: when a reload raises that, this one follows */
 };
 
@@ -71,6 +72,9 @@ void stream_set_cb(struct stream *s, const struct stream_cb *cb, void *ud);
 void stream_touches(struct stream *s, const void *object, size_t from, size_t n);
 /* ... and lead to output on that stream. */
 void stream_leads_to(struct stream *s, const struct stream *other);
+/* Until its callbacks are set anew: it brings one event after the other, and a tenth of a millisecond is
+ * nothing to them (io/moderation.h). */
+void stream_is_under_way(struct stream *s);
 /* Queues bytes (see lifetime above). Small pieces that follow each other in memory are joined. */
 void stream_send(struct stream *s, struct slice bytes);
 /* Bytes that are queued or wait in user memory: back-pressure is when this stays above zero. */

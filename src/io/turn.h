@@ -18,6 +18,7 @@ enum turn_bound {
 /* In units of the bound of the same name; a loop's, since its turn began. */
 struct turn_spent {
     size_t read_bytes, requests, parsed_bytes, handshakes;
+    size_t events; /* what was read of streams that are under way (io/moderation.h); it has no bound */
 };
 
 #endif

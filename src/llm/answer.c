@@ -32,6 +32,7 @@ void answer_event(const struct answer_opts *o, struct slice data, struct json_po
     /* Field by field: zeroing error_text as well would cost a tenth of the whole function. */
     out->kind = EVENT_MALFORMED;
     out->has_text = out->finished = out->plain_stop = out->has_usage = out->usage_member = false;
+    out->usage_behind = 0;
     out->usage = (struct usage){0};
     out->error_status = 0;
     out->refusal = REFUSAL_PLAIN;
@@ -47,13 +48,35 @@ void answer_event(const struct answer_opts *o, struct slice data, struct json_po
     json_free(&doc);
 }
 
-struct slice answer_strip_usage(struct slice data, struct arena *arena)
+/* Every event of a stream whose usage was asked for has `"usage":null` somewhere, with another member in
+ * front of it: the one place where it stands is known from the parse, and cut out. Checked, because the
+ * parser promises nothing of where it keeps its strings. */
+static bool cut_null(struct slice data, size_t behind, struct arena *arena, struct slice *out)
+{
+    static const char MEMBER[] = ",\"usage\":null";
+    const char *first = behind > 0 ? memchr(data.p, '"', data.n) : NULL;
+    size_t from = first != NULL ? (size_t)(first - data.p) + behind - 1 : data.n;
+    size_t to = from + sizeof MEMBER - 1;
+    char *copy;
+
+    if (from >= data.n || to >= data.n || memcmp(data.p + from, MEMBER, sizeof MEMBER - 1) != 0)
+        return false;
+    copy = arena_bytes(arena, data.n);
+    memcpy(copy, data.p, from);
+    memcpy(copy + from, data.p + to, data.n - to);
+    *out = (struct slice){copy, data.n - (sizeof MEMBER - 1)};
+    return true;
+}
+
+struct slice answer_strip_usage(struct slice data, size_t behind, struct arena *arena)
 {
     struct slice piece = data; /* the text as it is; the first cut needs a second piece, and so a copy */
     struct slice result;
     struct splice s;
     struct member m;
 
+    if (cut_null(data, behind, arena, &result))
+        return result;
     splice_init(&s, data, arena, data.n);
     s.pieces = &piece;
     s.max = 1;

@@ -29,11 +29,12 @@ enum event_kind {
 
 struct event {
     enum event_kind kind;
-    bool has_text;     /* a delta with non-empty content, reasoning, refusal or a tool call */
-    bool finished;     /* some choice, or the message, says for which reason it has ended */
-    bool plain_stop;   /* finished, and every reason is an ordinary end ("stop", "end_turn") */
-    bool has_usage;    /* a usage object that is not null stands in it */
-    bool usage_member; /* a top-level "usage" member stands in it, null or not */
+    bool has_text;       /* a delta with non-empty content, reasoning, refusal or a tool call */
+    bool finished;       /* some choice, or the message, says for which reason it has ended */
+    bool plain_stop;     /* finished, and every reason is an ordinary end ("stop", "end_turn") */
+    bool has_usage;      /* a usage object that is not null stands in it */
+    bool usage_member;   /* a top-level "usage" member stands in it, null or not */
+    size_t usage_behind; /* how far its name stands behind that of the first member; 0: not known */
     struct usage usage;
     int error_status;     /* EVENT_ERROR: the status 400..599 that it names (failure_status), else 0 */
     enum refusal refusal; /* EVENT_ERROR: what it says besides */
@@ -55,9 +56,9 @@ void answer_event(const struct answer_opts *o, struct slice data, struct json_po
 void usage_update(struct usage *u, const struct usage *later);
 
 /* Rewrites the data of an event without its top-level "usage" member (any number of them): the client did
- * not ask for it. Returns the new data: a slice of `data` itself when nothing had to go, else bytes in the
- * arena. */
-struct slice answer_strip_usage(struct slice data, struct arena *arena);
+ * not ask for it. `behind`: the event's usage_behind, or 0. Returns the new data: a slice of `data` itself
+ * when nothing had to go, else bytes in the arena. */
+struct slice answer_strip_usage(struct slice data, size_t behind, struct arena *arena);
 
 /* The verdict on a whole plain answer. */
 struct answer {

@@ -9,6 +9,8 @@
 /* What an answer's top level holds; of doubled members the last. */
 struct top {
     struct json_value choices, usage, error, object;
+    const char *first_name, *usage_name;
+    size_t usages_n;
 };
 
 /* What the choices say, all together. */
@@ -26,14 +28,19 @@ static bool on_top(void *ud, struct slice key, struct json_value v)
 {
     struct top *top = ud;
 
-    if (slice_eq(key, SLICE("choices")))
+    if (top->first_name == NULL)
+        top->first_name = key.p;
+    if (slice_eq(key, SLICE("choices"))) {
         top->choices = v;
-    else if (slice_eq(key, SLICE("usage")))
+    } else if (slice_eq(key, SLICE("usage"))) {
         top->usage = v;
-    else if (slice_eq(key, SLICE("error")))
+        top->usage_name = key.p;
+        top->usages_n++;
+    } else if (slice_eq(key, SLICE("error"))) {
         top->error = v;
-    else if (slice_eq(key, SLICE("object")))
+    } else if (slice_eq(key, SLICE("object"))) {
         top->object = v;
+    }
     return true;
 }
 
@@ -133,6 +140,8 @@ void choices_event(const struct dialect *d, struct json_value root, struct event
 
     json_each(root, on_top, &top);
     out->usage_member = !json_is_absent(top.usage);
+    if (top.usages_n == 1)
+        out->usage_behind = (size_t)(top.usage_name - top.first_name);
     out->has_usage = json_is_object(top.usage);
     if (out->has_usage)
         readers_usage(top.usage, &out->usage);

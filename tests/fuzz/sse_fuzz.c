@@ -23,13 +23,15 @@ static void check_stripped(struct reading *r, struct slice data)
     struct answer_opts o = {surface_get(SURFACE_CHAT), dialect_get(DIALECT_OPENAI)};
     struct arena arena;
     struct event before, after;
-    struct slice stripped;
+    struct slice stripped, searched;
 
     answer_event(&o, data, r->pool, &before);
     if (before.kind == EVENT_MALFORMED || before.kind == EVENT_DONE)
         return;
     arena_init(&arena, NULL, 0, 1024);
-    stripped = answer_strip_usage(data, &arena);
+    stripped = answer_strip_usage(data, before.usage_behind, &arena);
+    searched = answer_strip_usage(data, 0, &arena);
+    FUZZ_CHECK(slice_eq(stripped, searched));
     answer_event(&o, stripped, r->pool, &after);
     FUZZ_CHECK(!after.usage_member && !after.has_usage && after.kind != EVENT_MALFORMED);
     FUZZ_CHECK(before.has_text == after.has_text && before.finished == after.finished);

@@ -435,3 +435,25 @@ TEST(what_its_bytes_will_touch_is_noted_where_the_kernel_is_read)
     bare_fini(&above);
     bare_fini(&below);
 }
+
+TEST(what_comes_of_a_stream_under_way_is_counted_where_the_kernel_is_read)
+{
+    struct bare above, below;
+    struct stream *s = bare_init(&above), *lower = bare_init(&below);
+    size_t *events = &below.loop.spent.events;
+
+    s->below = lower;
+    stream_set_cb(lower, &ALL_CB, &below);
+    stream_deliver(lower, SLICE("x"));
+    CHECK_INT((int)*events, 0);
+    stream_is_under_way(s);
+    stream_deliver(lower, SLICE("x"));
+    stream_deliver(lower, SLICE("x"));
+    CHECK_INT((int)*events, 2);
+    stream_set_cb(s, &NO_CB, NULL); /* another owner, who may be in a hurry */
+    stream_deliver(lower, SLICE("x"));
+    CHECK_INT((int)*events, 2);
+    s->below = NULL;
+    bare_fini(&above);
+    bare_fini(&below);
+}

@@ -261,13 +261,20 @@ static void check_strip(const char *data, const char *want)
 {
     size_t n = strlen(data);
     char *copy = tap_guard(data, n);
+    struct answer_opts o = {surface_get(SURFACE_CHAT), dialect_get(DIALECT_OPENAI)};
     struct arena arena;
+    struct json_pool *pool = json_pool_new(4096);
+    struct event e;
     struct slice got;
 
     arena_init(&arena, NULL, 0, 4096);
-    got = answer_strip_usage((struct slice){copy, n}, &arena);
-    CHECK_MEM(got.p, got.n, want, strlen(want));
-    CHECK((strcmp(data, want) == 0) == (got.p == copy));
+    answer_event(&o, (struct slice){copy, n}, pool, &e);
+    for (int known = 0; known < 2; known++) { /* where it stands */
+        got = answer_strip_usage((struct slice){copy, n}, known ? e.usage_behind : 0, &arena);
+        CHECK_MEM(got.p, got.n, want, strlen(want));
+        CHECK((strcmp(data, want) == 0) == (got.p == copy));
+    }
+    json_pool_free(&pool);
     arena_fini(&arena);
     tap_guard_free(copy, n);
 }
@@ -284,6 +291,10 @@ TEST(strips_usage_wherever_it_stands)
     check_strip("{\"usage\":1,\"usage\":2,\"a\":1,\"usage\":3,\"usage\":4}", "{\"a\":1}");
     check_strip("{\"usage\":1,\"usage\":2}", "{}");
     check_strip("{\"a\":1,\"us\\u0061ge\":null,\"b\":2}", "{\"a\":1,\"b\":2}");
+    check_strip("{\"a\":1,\"usage\":null,\"us\\u0061ge\":null,\"b\":2}", "{\"a\":1,\"b\":2}");
+    check_strip("{\"\\n\\t\":[\"\\u00e4,\"],\"usage\":null,\"b\":2}", "{\"\\n\\t\":[\"\\u00e4,\"],\"b\":2}");
+    check_strip("{\"a\":{\"b\":1,\"usage\":null},\"usage\":null}", "{\"a\":{\"b\":1,\"usage\":null}}");
+    check_strip("{\"a\":{\"b\":1,\"usage\":null},\"us\\u0061ge\":null}", "{\"a\":{\"b\":1,\"usage\":null}}");
     check_strip(" {\"a\":1,\"usage\":null} \n", " {\"a\":1} \n");
     check_strip(HEAD "\"choices\":[{\"delta\":{\"content\":\"!\"}}],\"usage\":{\"total_tokens\":1}}",
                 HEAD "\"choices\":[{\"delta\":{\"content\":\"!\"}}]}");
