@@ -6,8 +6,8 @@
 
 In turns, each program meets another moment of a machine whose speed changes by a factor of two within
 seconds. Here all of them meet the same ones, and what is left of the noise is a hundredth. But each has
-only a part of the CPU and of the events, so these ratios are no figures for the budgets: a loop that shares its CPU finds
-more events waiting, and never rests (src/io/moderation.h)."""
+only a part of the CPU and of the events, so these ratios are no figures for the budgets: a loop that shares
+its CPU finds more events waiting, and never rests (src/io/moderation.h)."""
 import argparse
 import os
 import statistics
