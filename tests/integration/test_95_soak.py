@@ -63,8 +63,9 @@ def test_a_soak_of_seconds_is_fine():
 
 @pytest.mark.skipif(not shutil.which('valgrind'), reason='valgrind is not installed')
 def test_memcheck_is_fine():
-    with open(PROGRAM, 'rb') as program:
-        if any(mark in program.read() for mark in (b'__asan_init', b'__tsan_init')):
-            pytest.skip('a sanitizer does not run under valgrind')
+    with open(PROGRAM, 'rb') as file:
+        program = file.read()
+    if any(mark in program for mark in (b'__asan_init', b'__tsan_init')):
+        pytest.skip('a sanitizer does not run under valgrind')
     said = run(ROOT / 'tests/soak/memcheck.py', '--program', PROGRAM, '--requests', '40')
     assert said.endswith('memcheck: fine\n') and 'ERROR SUMMARY: 0 errors' in said
