@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/record.h"
 
+#include "gateway/verdict.h"
+
 static enum result result_of(const struct exchange *ex)
 {
     int status = ex->err == ERR_OK ? 200 : err_row(ex->err)->status;
@@ -12,6 +14,21 @@ static enum result result_of(const struct exchange *ex)
     /* Refusals and its own limits are the client's to mend; a full line, a limit of the provider or a drain
      * is ours. */
     return status < 429 || status == 431 || ex->err == ERR_LIMITED ? RESULT_REFUSED : RESULT_FAILED;
+}
+
+void record_call(struct desk *d, int endpoint, enum outcome o, const struct verdict *v)
+{
+    struct metrics *m = d->metrics;
+    size_t row = (size_t)endpoint;
+
+    metrics_add(m, METRIC_CALLS_INFLIGHT, row, -1);
+    metrics_add(m, METRIC_CONNECTS, row, (int64_t)pool_take_connects(&d->pools[endpoint]));
+    metrics_add(m, METRIC_CALLS, stats_endpoint_outcome(endpoint, o), 1);
+    metrics_add(m, METRIC_KEEPALIVE_BYTES, row, (int64_t)verdict_keepalive_bytes(v));
+    metrics_add(m, METRIC_EVENTS, 0, (int64_t)v->relay.events_n);
+    if (v->begun && outcome_row(o)->kind == KIND_FAULT)
+        metrics_add(m, METRIC_TRUNCATED, row, 1);
+    desk_warn(d, endpoint, o, v);
 }
 
 void record_exchange(struct exchange *ex)

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "gateway/render.h"
 
 #define PREFIX_MAX (64 * 1024) /* past this an answer has begun, whatever it says */
 
@@ -27,12 +28,14 @@ void relay_init(struct relay *r, const struct relay_opts *opts, const struct rel
     r->failure = OUTCOME_OK;
     sse_init(&r->sse, opts->event_max, opts->budget);
     buf_init(&r->prefix, PREFIX_MAX + opts->event_max, opts->budget);
+    buf_init(&r->later, opts->event_max, opts->budget);
 }
 
 void relay_fini(struct relay *r)
 {
     sse_fini(&r->sse);
     buf_fini(&r->prefix);
+    buf_fini(&r->later);
 }
 
 uint64_t relay_keepalive_bytes(const struct relay *r)
@@ -56,70 +59,26 @@ static struct slice keep(struct relay *r, struct slice bytes)
 
 /* An event that came in several reads was put together in memory of the parser, which is used again before
  * the client's connection has sent it. */
-static struct slice as_it_came(struct relay *r, struct slice raw)
+static bool was_fed(const struct relay *r, struct slice raw)
 {
     uintptr_t at = (uintptr_t)raw.p, from = (uintptr_t)r->fed.p;
 
-    return at >= from && at - from < r->fed.n ? raw : keep(r, raw);
+    return at >= from && at - from < r->fed.n;
 }
 
-static const char LEAD[] = "data: ", NAME[] = "event: ", BLANK[] = "\n\n";
-
-/* The line with the event's name, which goes before its data; empty where clients do not read it. */
-static size_t name_bytes(const struct relay *r, const struct sse_event *ev)
+static struct slice as_it_came(struct relay *r, struct slice raw)
 {
-    return r->opts.answer.surface->names_events && ev->event.n > 0 ? sizeof NAME - 1 + ev->event.n + 1 : 0;
+    return was_fed(r, raw) ? raw : keep(r, raw);
 }
 
-static char *put(char *at, const void *bytes, size_t n)
-{
-    if (n > 0)
-        memcpy(at, bytes, n);
-    return at + n;
-}
-
-/* Whether an event can leave as it came: a CR among its line ends is a byte more, or stands at the end. */
-static bool is_canonical(const struct sse_event *ev, size_t name_n)
-{
-    size_t lead_n = name_n + sizeof LEAD - 1;
-
-    if (ev->raw.n != lead_n + ev->data.n + sizeof BLANK - 1 || ev->raw.p[ev->raw.n - 1] != '\n')
-        return false;
-    if (name_n == 0)
-        return ev->plain;
-    return ev->data.p == ev->raw.p + lead_n && memcmp(ev->raw.p, NAME, sizeof NAME - 1) == 0 &&
-           memcmp(ev->raw.p + name_n - 1, "\n", 1) == 0 &&
-           memcmp(ev->raw.p + name_n, LEAD, sizeof LEAD - 1) == 0;
-}
-
-/* The bytes of an event as the client gets them: valid until the end of the turn. */
 static struct slice render(struct relay *r, const struct sse_event *ev, struct slice data)
 {
-    size_t lines = 1, name_n = name_bytes(r, ev), n;
-    char *out, *at;
+    struct slice out;
 
-    if (data.p == ev->data.p && data.n == ev->data.n && is_canonical(ev, name_n))
-        return as_it_came(r, ev->raw);
-    for (const char *lf = data.p, *end = data.p + data.n; (lf = memchr(lf, '\n', (size_t)(end - lf))) != NULL;
-         lf++)
-        lines++;
-    n = name_n + data.n + lines * (sizeof LEAD - 1) + sizeof BLANK - 1;
-    out = at = arena_bytes(r->opts.scratch, n);
-    if (name_n > 0) {
-        at = put(at, NAME, sizeof NAME - 1);
-        at = put(at, ev->event.p, ev->event.n);
-        *at++ = '\n';
-    }
-    for (struct slice rest = data; rest.p != NULL;) {
-        struct slice line = slice_cut(rest, '\n', &rest);
-
-        at = put(at, LEAD, sizeof LEAD - 1);
-        at = put(at, line.p, line.n);
-        *at++ = '\n';
-    }
-    *at++ = '\n';
-    ASSERT((size_t)(at - out) <= n);
-    return (struct slice){out, (size_t)(at - out)};
+    if (r->rendered.p != NULL) /* by a helper */
+        return r->rendered;
+    out = render_event(r->opts.answer.surface, ev, data, r->opts.scratch);
+    return out.p == ev->raw.p ? as_it_came(r, out) : out;
 }
 
 /* Lets go what was held back, so that order is kept. */
@@ -165,13 +124,18 @@ static bool says_something(const struct event *e)
     return e->has_text || (e->finished && !e->plain_stop);
 }
 
+bool relay_must_strip(const struct relay_opts *o, const struct event *e)
+{
+    return e->usage_member && !o->include_usage;
+}
+
 static enum err on_payload(struct relay *r, const struct sse_event *ev, const struct event *e)
 {
     struct slice data = ev->data;
 
     r->events_n++;
     note(r, e);
-    if (e->usage_member && !r->opts.include_usage)
+    if (relay_must_strip(&r->opts, e) && r->rendered.p == NULL)
         data = answer_strip_usage(data, e->usage_behind, r->opts.scratch);
     /* An ordinary end without any text is decided at the end mark: it may be an empty answer. */
     return pass_on(r, render(r, ev, data), says_something(e));
@@ -225,6 +189,27 @@ static enum err on_error(struct relay *r, const struct event *e)
     return fail(r, e->error_status != 0 ? outcome_of_status(e->error_status, false) : OUTCOME_SERVER_ERROR);
 }
 
+static enum err take(struct relay *r, const struct sse_event *ev, const struct event *e)
+{
+    switch (e->kind) {
+    case EVENT_PAYLOAD:
+        return on_payload(r, ev, e);
+    case EVENT_USAGE:
+        return on_usage(r, ev, e);
+    case EVENT_DONE:
+        return on_end_mark(r, ev, e);
+    case EVENT_WAITING:
+        return on_waiting(r, ev);
+    case EVENT_ERROR:
+        return on_error(r, e);
+    case EVENT_BUSY:
+        return fail(r, OUTCOME_SERVER_BUSY);
+    case EVENT_MALFORMED:
+        break;
+    }
+    return fail(r, OUTCOME_MALFORMED);
+}
+
 static enum err on_event(void *ud, const struct sse_event *ev)
 {
     struct relay *r = ud;
@@ -233,23 +218,35 @@ static enum err on_event(void *ud, const struct sse_event *ev)
     if (r->done || ev->data.p == NULL)
         return ERR_OK;
     answer_event(&r->opts.answer, ev->data, r->opts.json, &e);
-    switch (e.kind) {
-    case EVENT_PAYLOAD:
-        return on_payload(r, ev, &e);
-    case EVENT_USAGE:
-        return on_usage(r, ev, &e);
-    case EVENT_DONE:
-        return on_end_mark(r, ev, &e);
-    case EVENT_WAITING:
-        return on_waiting(r, ev);
-    case EVENT_ERROR:
-        return on_error(r, &e);
-    case EVENT_BUSY:
-        return fail(r, OUTCOME_SERVER_BUSY);
-    case EVENT_MALFORMED:
-        break;
-    }
-    return fail(r, OUTCOME_MALFORMED);
+    return take(r, ev, &e);
+}
+
+static enum outcome result(struct relay *r, enum err e)
+{
+    if (e != ERR_OK && r->failure == OUTCOME_OK)
+        r->failure = outcome_of_error(e, r->begun ? PHASE_BODY : PHASE_HEAD);
+    return r->failure;
+}
+
+/* The kept part of an event is parsed with the bytes that end it, so it counts for the turn's work; what
+ * begins and ends in the bytes of one read is bounded by that. */
+static enum err feed(struct relay *r, struct slice bytes)
+{
+    size_t *spent = r->opts.parsed_bytes, kept_n = r->sse.kept.n;
+    enum err e;
+
+    if (kept_n > 0 && spent != NULL)
+        r->sse.shown_max = TURN_PARSED_BYTES > *spent ? TURN_PARSED_BYTES - *spent : 0;
+    r->fed = bytes;
+    e = sse_feed(&r->sse, bytes, on_event, r);
+    r->fed = SLICE_NONE;
+    if (e != ERR_OK) /* r->sse may be gone */
+        return e;
+    if (r->sse.whole)
+        return buf_add(&r->later, r->sse.rest);
+    if (kept_n > 0 && spent != NULL && r->sse.kept.n < kept_n)
+        *spent += kept_n;
+    return ERR_OK;
 }
 
 enum outcome relay_feed(struct relay *r, struct slice bytes, bool *payload_seen)
@@ -259,14 +256,38 @@ enum outcome relay_feed(struct relay *r, struct slice bytes, bool *payload_seen)
 
     if (r->failure != OUTCOME_OK || r->done)
         return r->failure;
-    r->fed = bytes;
-    e = sse_feed(&r->sse, bytes, on_event, r);
-    r->fed = SLICE_NONE;
+    e = relay_waits(r) ? buf_add(&r->later, bytes) : feed(r, bytes);
     if (payload_seen != NULL)
         *payload_seen = r->events_n > before;
-    if (e != ERR_OK && r->failure == OUTCOME_OK)
-        r->failure = outcome_of_error(e, r->begun ? PHASE_BODY : PHASE_HEAD);
-    return r->failure;
+    return result(r, e);
+}
+
+enum outcome relay_judged(struct relay *r, const struct sse_event *ev, const struct event *e,
+                          struct slice rendered, bool *payload_seen)
+{
+    struct slice later = keep(r, buf_slice(&r->later));
+    uint64_t before = r->events_n;
+    enum err err = ERR_OK;
+
+    ASSERT(r->away);
+    r->away = false;
+    buf_fini(&r->later);
+    r->sse.comment_bytes += sse_comment_bytes(ev);
+    if (ev->data.p != NULL) {
+        r->rendered = rendered;
+        err = take(r, ev, e);
+        r->rendered = SLICE_NONE;
+    }
+    if (err == ERR_OK && !r->done && later.n > 0)
+        err = feed(r, later);
+    *payload_seen = r->events_n > before;
+    return result(r, err);
+}
+
+void relay_take(struct relay *r, struct buf *out)
+{
+    sse_take(&r->sse, out);
+    r->away = true;
 }
 
 enum outcome relay_end(struct relay *r)

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "llm/refusal.h"
 
@@ -39,6 +40,12 @@ static void relay_done(void *ud)
     v->sink->on_done(v->ud);
 }
 
+static void give_away(struct verdict *v, struct judging *j)
+{
+    v->judging = j;
+    v->sink->on_large(v->ud, j);
+}
+
 static const struct relay_sink RELAY_SINK = {relay_first, relay_event, relay_done};
 
 void verdict_init(struct verdict *v, const struct verdict_opts *opts, const struct verdict_sink *sink,
@@ -56,8 +63,14 @@ void verdict_init(struct verdict *v, const struct verdict_opts *opts, const stru
 
 void verdict_fini(struct verdict *v)
 {
+    verdict_forget(v);
     relay_fini(&v->relay);
     buf_fini(&v->body);
+}
+
+void verdict_forget(struct verdict *v)
+{
+    judging_forget(&v->judging);
 }
 
 uint64_t verdict_keepalive_bytes(const struct verdict *v)
@@ -204,19 +217,47 @@ static enum outcome inside(struct verdict *v, int status, enum refusal refusal, 
     return outcome_of_refusal(status, (enum outcome_sign)refusal, v->opts.client_key);
 }
 
+static void give_event(struct verdict *v)
+{
+    struct judging *j = judging_new(&v->opts.relay, true);
+
+    relay_take(&v->relay, &j->text);
+    give_away(v, j);
+}
+
+/* o: of what was fed or judged; short_n: of the thread before. */
+static enum err relay_result(struct verdict *v, enum outcome o, uint64_t short_n, bool payload_seen)
+{
+    if (o != OUTCOME_OK && mem_short_n() != short_n) /* it could not be read for want of memory */
+        return fail(v, OUTCOME_EXHAUSTED);
+    v->payload |= payload_seen;
+    if (o == OUTCOME_OK) {
+        if (relay_has_large(&v->relay))
+            give_event(v);
+        return ERR_OK;
+    }
+    v->detail = arena_dup(v->opts.arena, slice_of(v->relay.detail));
+    hide_secret(v, v->detail);
+    return fail(v, inside(v, v->relay.failure_status, v->relay.refusal, o));
+}
+
 static enum err relay_body(struct verdict *v, struct slice bytes, bool *payload_seen)
 {
     uint64_t short_n = mem_short_n();
     enum outcome o = relay_feed(&v->relay, bytes, payload_seen);
 
-    if (o != OUTCOME_OK && mem_short_n() != short_n) /* it could not be read for want of memory */
-        return fail(v, OUTCOME_EXHAUSTED);
-    v->payload |= *payload_seen;
-    if (o == OUTCOME_OK)
-        return ERR_OK;
-    v->detail = arena_dup(v->opts.arena, slice_of(v->relay.detail));
-    hide_secret(v, v->detail);
-    return fail(v, inside(v, v->relay.failure_status, v->relay.refusal, o));
+    return relay_result(v, o, short_n, *payload_seen);
+}
+
+static enum err event_judged(struct verdict *v, struct judging *j, bool *payload_seen)
+{
+    uint64_t short_n = mem_short_n();
+    enum outcome o;
+
+    if (j->err != ERR_OK)
+        return fail(v, outcome_of_error(j->err, v->begun ? PHASE_BODY : PHASE_HEAD));
+    o = relay_judged(&v->relay, &j->ev, &j->event, j->rendered, payload_seen);
+    return relay_result(v, o, short_n, *payload_seen);
 }
 
 enum err verdict_body(struct verdict *v, struct slice bytes, bool *payload_seen)
@@ -251,6 +292,70 @@ static void read_words(struct verdict *v)
     hide_secret(v, v->code);
 }
 
+static enum outcome judged_plain(struct verdict *v, const struct answer *a)
+{
+    if (a->err != ERR_OK)
+        return inside(v, a->error_status, a->refusal, outcome_of_error(a->err, PHASE_HEAD));
+    if (v->unexpected)
+        return unexpected_form(v);
+    v->usage = a->usage;
+    begin_plain(v, (int64_t)(v->body.n - a->skip));
+    v->sink->on_event(v->ud, slice_from(buf_slice(&v->body), a->skip));
+    v->sink->on_done(v->ud);
+    return OUTCOME_OK;
+}
+
+static bool is_large(const struct verdict *v)
+{
+    size_t *spent = v->opts.relay.parsed_bytes;
+
+    if (spent == NULL || *spent + v->body.n > TURN_PARSED_BYTES)
+        return spent != NULL;
+    *spent += v->body.n;
+    return false;
+}
+
+/* The body's bytes come back with the judgement. */
+static enum outcome give_answer(struct verdict *v)
+{
+    struct judging *j = judging_new(&v->opts.relay, false);
+
+    j->text = v->body;
+    buf_init(&v->body, j->text.max, j->text.budget);
+    give_away(v, j);
+    return OUTCOME_N;
+}
+
+static struct slice told(struct verdict *v, struct slice words)
+{
+    struct slice copy = words.p != NULL ? arena_dup(v->opts.arena, words) : SLICE_NONE;
+
+    hide_secret(v, copy);
+    return copy;
+}
+
+static void answer_judged(struct verdict *v, struct judging *j)
+{
+    v->body = j->text;
+    buf_init(&j->text, 0, NULL);
+    v->detail = told(v, j->words);
+    v->param = told(v, j->param);
+    v->code = told(v, j->code);
+    v->outcome = OUTCOME_EXHAUSTED;
+    if (j->err == ERR_OK)
+        v->outcome = judged_plain(v, &j->verdict);
+}
+
+enum err verdict_judged(struct verdict *v, struct judging *j, bool *payload_seen)
+{
+    ASSERT(v->judging == j);
+    v->judging = NULL;
+    if (j->is_event)
+        return event_judged(v, j, payload_seen);
+    answer_judged(v, j);
+    return ERR_OK;
+}
+
 static enum outcome end_plain(struct verdict *v)
 {
     struct answer a;
@@ -261,18 +366,12 @@ static enum outcome end_plain(struct verdict *v)
         v->sink->on_done(v->ud);
         return OUTCOME_OK;
     }
+    if (is_large(v))
+        return give_answer(v);
     answer_body(&v->opts.relay.answer, buf_slice(&v->body), v->opts.relay.json, &a);
     if (a.err == ERR_UPSTREAM_ERROR) /* an error object inside a success */
         read_words(v);
-    if (a.err != ERR_OK)
-        return inside(v, a.error_status, a.refusal, outcome_of_error(a.err, PHASE_HEAD));
-    if (v->unexpected)
-        return unexpected_form(v);
-    v->usage = a.usage;
-    begin_plain(v, (int64_t)(v->body.n - a.skip));
-    v->sink->on_event(v->ud, slice_from(buf_slice(&v->body), a.skip));
-    v->sink->on_done(v->ud);
-    return OUTCOME_OK;
+    return judged_plain(v, &a);
 }
 
 static enum outcome end_error(struct verdict *v)

@@ -8,6 +8,7 @@
 #define GATEWAY_VERDICT_H
 
 #include "base/json_nest.h"
+#include "gateway/judging.h"
 #include "gateway/relay.h"
 #include "http/message.h"
 
@@ -16,6 +17,9 @@ struct verdict_sink {
                      int64_t length); /* the answer begins; bytes of a plain one when known, else -1 */
     void (*on_event)(void *ud, struct slice bytes);
     void (*on_done)(void *ud); /* complete; nothing comes after it */
+    /* Too large to be judged on the loop: the sink starts it, and calls verdict_judged. Until then
+     * v->judging is set, and what is fed waits. */
+    void (*on_large)(void *ud, struct judging *j);
 };
 
 struct verdict_opts {
@@ -35,8 +39,9 @@ struct verdict {
     const struct verdict_sink *sink;
     void *ud;
     enum verdict_mode mode;
-    struct relay relay; /* VERDICT_RELAY */
-    struct buf body;    /* VERDICT_PLAIN: not yet passed on; VERDICT_ERROR: the beginning */
+    struct relay relay;      /* VERDICT_RELAY */
+    struct judging *judging; /* under way; or NULL */
+    struct buf body;         /* VERDICT_PLAIN: not yet passed on; VERDICT_ERROR: the beginning */
     int status;
     int64_t content_length, retry_after_us;
     bool begun, done, payload, unexpected;
@@ -54,8 +59,14 @@ void verdict_fini(struct verdict *v);
 enum err verdict_head(struct verdict *v, const struct http_response *rs);
 enum err verdict_body(struct verdict *v, struct slice bytes, bool *payload_seen);
 /* The call has ended: ERR_OK by its framing, else why. Returns the outcome; a complete plain answer is passed
- * on from inside this call. connecting, answered: how far the call was. */
+ * on from inside this call. connecting, answered: how far the call was. With v->judging set afterwards
+ * nothing is decided yet, and it is to be called again once it is. */
 enum outcome verdict_end(struct verdict *v, enum err why, bool connecting, bool answered);
+/* What on_large began is back. Like verdict_body, where an event was judged; a plain answer's outcome is set.
+ */
+enum err verdict_judged(struct verdict *v, struct judging *j, bool *payload_seen);
+/* The call is over: what is under way is of no use any more. */
+void verdict_forget(struct verdict *v);
 uint64_t verdict_keepalive_bytes(const struct verdict *v);
 
 #endif

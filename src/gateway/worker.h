@@ -26,7 +26,7 @@ struct worker {
     struct list conns, exchanges;
     size_t conns_n, exchanges_n, flights_n;
     size_t untold_n;                /* connections that have not heard yet that all ends */
-    size_t readings_n;              /* large bodies at the helpers */
+    size_t readings_n;              /* large bodies, events and answers at the helpers */
     const struct exchange *refused; /* between on_gone and on_refused of its connection */
     struct door **doors;            /* gateway/front.h */
     size_t doors_n;

@@ -46,7 +46,7 @@ static bool is_eol(char c)
 
 void sse_init(struct sse *s, size_t max_bytes, struct budget *budget)
 {
-    *s = (struct sse){.max_bytes = max_bytes};
+    *s = (struct sse){.max_bytes = max_bytes, .shown_max = SIZE_MAX};
     /* Twice: the data lines of an event that was kept are joined behind it. */
     buf_init(&s->kept, 2 * max_bytes, budget);
 }
@@ -114,14 +114,14 @@ static void read_fields(struct sse_event *ev, size_t *data_n, size_t *data_bytes
     ev->plain = lines == 1 && slice_starts(ev->raw, SLICE("data: "));
 }
 
-/* Joins the data lines of ev->raw with LF behind what s->kept holds. */
-static enum err join_data(struct sse *s, struct sse_event *ev, size_t data_bytes)
+/* Joins the data lines of ev->raw with LF behind what `kept` holds. */
+static enum err join_data(struct buf *kept, struct sse_event *ev, size_t data_bytes)
 {
-    size_t start = s->kept.n;
-    bool inside = start > 0; /* raw is s->kept itself, which may move */
+    size_t start = kept->n;
+    bool inside = start > 0; /* raw is `kept` itself, which may move */
     ptrdiff_t event = inside && ev->event.p != NULL ? ev->event.p - ev->raw.p : -1;
     ptrdiff_t id = inside && ev->id.p != NULL ? ev->id.p - ev->raw.p : -1;
-    enum err e = buf_reserve(&s->kept, data_bytes);
+    enum err e = buf_reserve(kept, data_bytes);
     struct slice rest;
     struct search f;
     char *at;
@@ -129,14 +129,14 @@ static enum err join_data(struct sse *s, struct sse_event *ev, size_t data_bytes
     if (e != ERR_OK)
         return e;
     if (inside)
-        ev->raw.p = s->kept.p;
+        ev->raw.p = kept->p;
     if (event >= 0)
         ev->event.p = ev->raw.p + event;
     if (id >= 0)
         ev->id.p = ev->raw.p + id;
     rest = ev->raw;
     f = search_of(rest);
-    at = s->kept.p + start;
+    at = kept->p + start;
     for (;;) {
         struct slice line = take_line(&rest, &f), name, value;
 
@@ -150,32 +150,56 @@ static enum err join_data(struct sse *s, struct sse_event *ev, size_t data_bytes
         at += value.n;
         *at++ = '\n';
     }
-    ev->data = (struct slice){s->kept.p + start, data_bytes - 1};
+    ev->data = (struct slice){kept->p + start, data_bytes - 1};
     return ERR_OK;
 }
 
-/* raw: a whole event. It is in s->kept or s->kept is empty. */
+/* ev->raw: a whole event. It is in `kept` or `kept` is empty. */
+static enum err read_event(struct buf *kept, struct sse_event *ev)
+{
+    size_t data_n, data_bytes;
+
+    read_fields(ev, &data_n, &data_bytes);
+    return data_n > 1 ? join_data(kept, ev, data_bytes) : ERR_OK;
+}
+
+enum err sse_read(struct buf *whole, struct sse_event *ev)
+{
+    *ev = (struct sse_event){.raw = buf_slice(whole)};
+    return read_event(whole, ev);
+}
+
+size_t sse_comment_bytes(const struct sse_event *ev)
+{
+    if (ev->data.p != NULL || ev->event.p != NULL || ev->id.p != NULL)
+        return 0;
+    /* The LF of a last CRLF may come later and is then dropped: it never counts. */
+    return ev->raw.n - slice_ends(ev->raw, SLICE("\r\n"));
+}
+
 static enum err show(struct sse *s, struct slice raw, sse_cb cb, void *ud)
 {
     struct sse_event ev = {.raw = raw};
-    size_t data_n, data_bytes;
+    size_t comment_bytes;
     enum err e;
 
     if (raw.n > s->max_bytes)
         return ERR_TOO_LARGE;
-    read_fields(&ev, &data_n, &data_bytes);
-    if (data_n > 1) {
-        e = join_data(s, &ev, data_bytes);
-        if (e != ERR_OK)
-            return e;
-    }
+    e = read_event(&s->kept, &ev);
+    if (e != ERR_OK)
+        return e;
     s->kept.n = 0; /* its bytes stay where they are until something else is kept */
-    if (ev.data.p == NULL && ev.event.p == NULL && ev.id.p == NULL) {
-        /* The LF of a last CRLF may come later and is then dropped: it never counts. */
-        s->comment_bytes += raw.n - slice_ends(raw, SLICE("\r\n"));
-        return ERR_OK;
-    }
-    return cb(ud, &ev);
+    comment_bytes = sse_comment_bytes(&ev);
+    s->comment_bytes += comment_bytes;
+    return comment_bytes > 0 ? ERR_OK : cb(ud, &ev);
+}
+
+void sse_take(struct sse *s, struct buf *out)
+{
+    ASSERT(s->whole);
+    s->whole = false;
+    *out = s->kept;
+    buf_init(&s->kept, out->max, out->budget);
 }
 
 /* -- the stream of bytes -------------------------------------------------------------------------------- */
@@ -269,6 +293,11 @@ static size_t step(struct sse *s, struct slice bytes, struct search *f, sse_cb c
         return n;
     }
     *e = keep(s, (struct slice){bytes.p, n});
+    if (*e == ERR_OK && s->kept.n > s->shown_max) {
+        s->whole = true;
+        s->rest = slice_from(bytes, n);
+        return bytes.n;
+    }
     if (*e == ERR_OK)
         *e = show(s, buf_slice(&s->kept), cb, ud);
     return n;

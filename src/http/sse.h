@@ -24,7 +24,11 @@ struct sse {
     size_t max_bytes; /* of one event */
     uint8_t bom_n;    /* bytes at the beginning of the stream that look like a BOM */
     bool started;     /* the BOM question is settled */
-    bool skip_lf;     /* the last byte was the CR that ended an event: an LF that follows belongs to it */
+    size_t
+        shown_max; /* a larger event that came in several reads is not shown, but left in `kept`: `whole` */
+    bool whole;    /* until sse_take */
+    struct slice rest; /* whole: of the bytes fed, those behind the event */
+    bool skip_lf;      /* the last byte was the CR that ended an event: an LF that follows belongs to it */
     uint64_t comment_bytes; /* comments and blank lines seen outside events: somebody's keep-alives */
 };
 
@@ -40,6 +44,12 @@ void sse_fini(struct sse *s);
  * event is the last byte fed, the event is shown at once, and an LF that follows is dropped. A callback
  * that returns an error may free s. */
 enum err sse_feed(struct sse *s, struct slice bytes, sse_cb cb, void *ud) __attribute__((warn_unused_result));
+/* Takes the event that was too large to be shown (s->whole): the parser can go on with s->rest. */
+void sse_take(struct sse *s, struct buf *out);
+/* Reads the whole event that sse_take gave; *ev points into it. Several data lines are joined behind it. */
+enum err sse_read(struct buf *whole, struct sse_event *ev) __attribute__((warn_unused_result));
+/* What a whole event without data, event and id lines adds to the comments. */
+size_t sse_comment_bytes(const struct sse_event *ev);
 /* Bytes of an event that has not ended: > 0 at the end of the body is a truncation. */
 size_t sse_unfinished(const struct sse *s);
 

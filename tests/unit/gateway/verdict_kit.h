@@ -53,7 +53,7 @@ static inline void on_done(void *ud)
     b->dones_n++;
 }
 
-static const struct verdict_sink BENCH_SINK = {on_begin, on_event, on_done};
+static const struct verdict_sink BENCH_SINK = {on_begin, on_event, on_done, NULL};
 
 static inline void bench_init(struct bench *b, bool stream)
 {

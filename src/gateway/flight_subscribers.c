@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening a flight, reading from it and leaving it. */
+#include "gateway/flight_private.h"
+
+#include "base/mem.h"
+
+#define BLOCK_BYTES 4096
+
+void flight_open(struct worker *w, const struct flight_ask *ask, struct subscriber *s,
+                 const struct subscriber_cb *cb)
+{
+    struct flight *f = mem_alloc(sizeof *f);
+
+    memset(f, 0, offsetof(struct flight, first_block));
+    arena_init(&f->arena, f->first_block, sizeof f->first_block, BLOCK_BYTES);
+    f->w = w;
+    f->desk = desk_enter(ask->desk);
+    f->model = &flight_config(f)->models[ask->model];
+    f->alias = ask->alias;
+    answer_log_init(&f->log);
+    answer_log_subscribe(&f->log, s, f, cb);
+    f->body = *ask->body;
+    buf_init(ask->body, f->body.max, f->body.budget);
+    request_move(&f->request, ask->request, buf_slice(&f->body), &f->arena);
+    f->authorization = arena_dup(&f->arena, ask->authorization);
+    f->request_id = arena_dup(&f->arena, ask->request_id);
+    f->hops = ask->hops;
+    f->kept_n = headers_keep(ask->headers, ask->headers_n, &f->arena, f->kept);
+    f->deadline_us = ask->deadline_us;
+    f->facts.endpoint = -1;
+    f->last = OUTCOME_N;
+    timer_init(&f->timer, flight_on_timer);
+    seat_init(&f->seat, f->desk->edition->admission, &w->loop->mailbox, flight_on_grant);
+    f->seat.ticket.model = ask->model;
+    f->seat.ticket.priority = ask->priority;
+    f->seat.ticket.arrived_us = ask->arrived_us;
+    f->seat.ticket.tried = ask->silent;
+    f->seat.ticket.upstream = arena_dup(&f->arena, ask->upstream);
+    w->flights_n++;
+    flight_go(f, FL_ADMIT);
+}
+
+void flight_leave(struct subscriber *s)
+{
+    struct flight *f = s->flight;
+
+    answer_log_leave(&f->log, s);
+    if (!answer_log_is_unread(&f->log))
+        return;
+    if (f->state == FL_LINE) {
+        metrics_add(f->desk->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, -1);
+        admission_leave(&f->seat, flight_now_us(f), &f->w->loop->dice);
+    } else if (f->calling) {
+        call_cancel(&f->call);
+        flight_settle(f, OUTCOME_CANCELLED);
+    }
+    flight_go(f, FL_OVER);
+}
+
+void flight_hold(struct subscriber *s)
+{
+    s->held = true;
+    if (s->flight->call != NULL)
+        call_pause(s->flight->call);
+}
+
+void flight_go_on(struct subscriber *s)
+{
+    struct flight *f = s->flight;
+
+    s->held = false;
+    flight_resume(f);
+}
+
+struct stream *flight_source(struct flight *f)
+{
+    struct stream *s = f->call != NULL ? call_source(f->call) : NULL;
+
+    if (s != NULL)
+        stream_touches(s, f, 0, offsetof(struct flight, model));
+    return s;
+}
+
+const struct flight_facts *flight_facts(const struct flight *f)
+{
+    return &f->facts;
+}
+
+size_t flight_position(const struct flight *f)
+{
+    return f->state == FL_LINE ? admission_position(&f->seat, flight_now_us(f)) : 0;
+}

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/* Events and plain answers that are too large to be judged on the loop: helpers judge them, and every end is
+ * what it would have been. */
+#include "gateway/judging.h"
+
+#include "base/mem.h"
+#include "llm/surface.h"
+#include "wire_kit.h"
+
+#define LARGE ((size_t)600 * 1024)
+#define STREAM_HEAD "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+#define SMALL(text) "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" text "\"}}]}\n\n"
+#define STOP "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
+#define DONE "data: [DONE]\n\n"
+#define YAML ORIGIN_YAML("openai", "none") "timeouts: {drain_delay: 0s, drain: 60s}\n"
+
+#define YAML_SHORT ORIGIN_YAML("openai", "none") "timeouts: {deadline: 50ms}\n"
+
+struct talk {
+    struct world *w;
+    struct origin origin;
+    struct wire client;
+    struct buf text, reply;
+    size_t away_n; /* the most that the helpers had in hand */
+};
+
+static void add(struct buf *b, const char *text)
+{
+    CHECK_INT(buf_add(b, slice_of(text)), ERR_OK);
+}
+
+static void add_letters(struct buf *b, size_t n)
+{
+    CHECK_INT(buf_reserve(b, n), ERR_OK);
+    memset(b->p + b->n, 'x', n);
+    b->n += n;
+}
+
+/* An event of about n bytes, with `more` behind its choices. */
+static void add_event(struct buf *b, size_t n, const char *more)
+{
+    add(b, "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"");
+    add_letters(b, n);
+    add(b, "\"}}]");
+    add(b, more);
+    add(b, "}\n\n");
+}
+
+static void talk_begin_with(struct talk *t, const char *yaml)
+{
+    *t = (struct talk){.w = wire_world(yaml, -1, NULL)};
+    buf_init(&t->text, WIRE_MAX, NULL);
+    buf_init(&t->reply, WIRE_MAX, NULL);
+    origin_open(&t->origin, t->w, "");
+}
+
+static void talk_begin(struct talk *t)
+{
+    talk_begin_with(t, YAML);
+}
+
+/* The endpoint answers with t->text; `declared` more bytes are promised. */
+static void talk_ask(struct talk *t, const char *head, size_t declared, bool stream)
+{
+    CHECK_INT(buf_printf(&t->reply, "%sContent-Length: %zu\r\n\r\n", head, t->text.n + declared), ERR_OK);
+    CHECK_INT(buf_add(&t->reply, buf_slice(&t->text)), ERR_OK);
+    t->origin.reply = buf_slice(&t->reply);
+    wire_open(&t->client, t->w);
+    wire_ask(&t->client, "", story_body("any", stream, "hello", NULL));
+}
+
+/* Runs until the helpers have something in hand. */
+static bool talk_wait_away(struct talk *t)
+{
+    for (int i = 0; i < 100000 && t->w->workers[0]->readings_n == 0; i++)
+        world_run(t->w, 10);
+    return t->w->workers[0]->readings_n > 0;
+}
+
+static void talk_run(struct talk *t, int64_t us)
+{
+    for (int64_t i = 0; i < us / 100; i++) {
+        world_run(t->w, 100);
+        if (t->w->workers[0]->readings_n > t->away_n)
+            t->away_n = t->w->workers[0]->readings_n;
+    }
+}
+
+static void talk_end(struct talk *t)
+{
+    origin_close(&t->origin);
+    wire_close(&t->client);
+    buf_fini(&t->text);
+    buf_fini(&t->reply);
+    story_end(&t->w);
+}
+
+/* The client's body without chunk sizes. */
+static void talk_body(const struct talk *t, struct buf *out)
+{
+    struct slice rest = wire_body(&t->client);
+    unsigned long n;
+
+    buf_init(out, WIRE_MAX, NULL);
+    while (rest.n > 0 && (n = strtoul(rest.p, NULL, 16)) > 0) {
+        rest = slice_from(rest, (size_t)slice_find(rest, SLICE("\r\n")) + 2);
+        CHECK_INT(buf_add(out, (struct slice){rest.p, n}), ERR_OK);
+        rest = slice_from(rest, n + 2);
+    }
+}
+
+/* -- events --------------------------------------------------------------------------------------------- */
+
+/* All of it in one reply, so that small events come in the very read that ends a large one, and the
+ * connection's end with the last. */
+TEST(large_events_are_judged_by_helpers_and_keep_their_order)
+{
+    for (int hang_up = 0; hang_up < 2; hang_up++) {
+        struct talk t;
+        struct buf got;
+
+        talk_begin(&t);
+        t.origin.hang_up = hang_up;
+        add(&t.text, SMALL("a"));
+        add_event(&t.text, LARGE, "");
+        add(&t.text, SMALL("b") SMALL("c"));
+        add_event(&t.text, 2 * LARGE, "");
+        add_event(&t.text, LARGE, "");
+        add(&t.text, STOP DONE);
+        talk_ask(&t, STREAM_HEAD, 0, true);
+        talk_run(&t, STORY_S);
+        CHECK_INT(t.away_n, 1);
+        talk_body(&t, &got);
+        CHECK_INT(got.n, t.text.n);
+        CHECK(slice_eq(buf_slice(&got), buf_slice(&t.text)));
+        CHECK(world_is_idle(t.w) && budget_used(&t.w->app->budget) == 0);
+        buf_fini(&got);
+        talk_end(&t);
+    }
+}
+
+/* An event below the bound is judged at once; with many of them in a turn the helpers take over. */
+TEST(small_events_never_leave_the_loop)
+{
+    struct talk t;
+
+    talk_begin(&t);
+    for (int i = 0; i < 8; i++)
+        add_event(&t.text, 60000, "");
+    add(&t.text, STOP DONE);
+    talk_ask(&t, STREAM_HEAD, 0, true);
+    talk_run(&t, STORY_S);
+    CHECK_INT(t.away_n, 0);
+    CHECK_INT(wire_count(&t.client, DONE), 1);
+    talk_end(&t);
+}
+
+TEST(usage_that_was_not_asked_for_is_cut_out_of_a_large_event)
+{
+    struct talk t;
+
+    talk_begin(&t);
+    add_event(&t.text, LARGE, ",\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}");
+    add(&t.text, STOP DONE);
+    talk_ask(&t, STREAM_HEAD, 0, true);
+    talk_run(&t, STORY_S);
+    CHECK_INT(t.away_n, 1);
+    CHECK(!wire_has(&t.client, "usage"));
+    CHECK_INT(wire_count(&t.client, DONE), 1);
+    CHECK_INT(world_metric(t.w, METRIC_TOKENS_OUT, 0), 4);
+    talk_end(&t);
+}
+
+TEST(a_large_event_in_another_form_is_written_as_sdks_know_it)
+{
+    struct talk t;
+    struct buf got;
+
+    talk_begin(&t);
+    add(&t.text, "id: 7\r\ndata: {\"choices\":[{\"index\":0,\r\ndata: \"delta\":{\"content\":\"");
+    add_letters(&t.text, LARGE);
+    add(&t.text, "\"}}]}\r\n\r\n" STOP DONE);
+    talk_ask(&t, STREAM_HEAD, 0, true);
+    talk_run(&t, STORY_S);
+    CHECK_INT(t.away_n, 1);
+    talk_body(&t, &got);
+    CHECK(slice_starts(buf_slice(&got),
+                       SLICE("data: {\"choices\":[{\"index\":0,\ndata: \"delta\":{\"content\":\"xxx")));
+    CHECK(slice_find(buf_slice(&got), SLICE("xxx\"}}]}\n\n" STOP DONE)) > 0);
+    buf_fini(&got);
+    talk_end(&t);
+}
+
+TEST(a_large_event_that_is_none_or_an_error_ends_the_call_as_a_small_one)
+{
+    static const struct {
+        const char *begin, *end, *says;
+    } rows[] = {
+        {"data: {\"a\":\"", "\"\n\n", "upstream_malformed"},
+        {"data: {\"error\":{\"code\":400,\"message\":\"no such thing\",\"more\":\"", "\"}}\n\n",
+         "no such thing"},
+    };
+
+    for (size_t i = 0; i < 2; i++) {
+        struct talk t;
+
+        talk_begin(&t);
+        add(&t.text, rows[i].begin);
+        add_letters(&t.text, LARGE);
+        add(&t.text, rows[i].end);
+        add(&t.text, SMALL("a") STOP DONE);
+        talk_ask(&t, STREAM_HEAD, 0, true);
+        talk_run(&t, STORY_S);
+        CHECK(t.away_n > 0);
+        CHECK(wire_expect(&t.client, rows[i].says));
+        CHECK(!wire_has(&t.client, "[DONE]") && world_is_idle(t.w));
+        talk_end(&t);
+    }
+}
+
+/* The answer breaks off in the read that ended the large event. */
+TEST(what_came_before_a_cut_goes_out_and_the_cut_is_told)
+{
+    struct talk t;
+
+    talk_begin(&t);
+    t.origin.hang_up = true;
+    add_event(&t.text, LARGE, "");
+    add(&t.text, SMALL("b") "data: {\"cho");
+    talk_ask(&t, STREAM_HEAD, 10, true);
+    talk_run(&t, STORY_S);
+    CHECK_INT(t.away_n, 1);
+    CHECK_INT(wire_count(&t.client, SMALL("b")), 1);
+    CHECK(wire_expect(&t.client, "\"error\""));
+    CHECK(!wire_has(&t.client, "[DONE]"));
+    CHECK(world_is_idle(t.w) && budget_used(&t.w->app->budget) == 0);
+    talk_end(&t);
+}
+
+/* -- plain answers --------------------------------------------------------------------------------------- */
+
+#define PLAIN_HEAD "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+static void plain(const char *begin, const char *end, int status, const char *says)
+{
+    struct talk t;
+
+    talk_begin(&t);
+    add(&t.text, begin);
+    add_letters(&t.text, LARGE);
+    add(&t.text, end);
+    talk_ask(&t, PLAIN_HEAD, 0, false);
+    talk_run(&t, STORY_S);
+    CHECK(t.away_n > 0);
+    CHECK_INT(wire_status(&t.client), status);
+    CHECK(wire_has(&t.client, says));
+    if (status == 200)
+        CHECK(slice_eq(wire_body(&t.client), buf_slice(&t.text)));
+    CHECK(world_is_idle(t.w) && budget_used(&t.w->app->budget) == 0);
+    talk_end(&t);
+}
+
+TEST(large_plain_answers_are_judged_by_helpers)
+{
+    plain("{\"choices\":[{\"index\":0,\"message\":{\"content\":\"", "\"},\"finish_reason\":\"stop\"}]}", 200,
+          "xxx");
+    plain("{\"choices\":[],\"x\":\"", "\"}", 502, "upstream_");
+    plain("{\"choices\":[{\"message\":{\"content\":\"", "\"}", 502, "upstream_malformed");
+    plain("{\"error\":{\"code\":400,\"message\":\"no such thing\",\"x\":\"", "\"}}", 400, "no such thing");
+}
+
+/* -- what happens meanwhile ------------------------------------------------------------------------------ */
+
+static void add_answer(struct talk *t, bool stream)
+{
+    if (stream) {
+        add_event(&t->text, LARGE, "");
+        add(&t->text, STOP DONE);
+    } else {
+        add(&t->text, "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"");
+        add_letters(&t->text, LARGE);
+        add(&t->text, "\"},\"finish_reason\":\"stop\"}]}");
+    }
+}
+
+static void talk_large(struct talk *t, bool stream)
+{
+    talk_begin(t);
+    add_answer(t, stream);
+    talk_ask(t, stream ? STREAM_HEAD : PLAIN_HEAD, 0, stream);
+    CHECK(talk_wait_away(t));
+}
+
+TEST(a_client_may_leave_meanwhile)
+{
+    for (int stream = 0; stream < 2; stream++) {
+        struct talk t;
+
+        talk_large(&t, stream);
+        stream_close(&t.client.stream);
+        talk_run(&t, 100 * STORY_MS);
+        CHECK(world_is_idle(t.w) && budget_used(&t.w->app->budget) == 0);
+        CHECK_INT(t.w->workers[0]->readings_n, 0);
+        talk_end(&t);
+    }
+}
+
+TEST(a_cut_waits_for_what_comes_home)
+{
+    for (int stream = 0; stream < 2; stream++) {
+        struct talk t;
+
+        talk_large(&t, stream);
+        control_cut(t.w->control);
+        CHECK(!t.w->drained);
+        world_run_until(t.w, 10 * STORY_S, &t.w->drained);
+        CHECK(t.w->drained && t.w->workers[0]->readings_n == 0 && t.w->workers[0]->flights_n == 0);
+        talk_end(&t);
+    }
+}
+
+TEST(a_drain_and_a_reload_let_it_end)
+{
+    for (int stream = 0; stream < 2; stream++) {
+        struct config_report report = {.text = ""};
+        struct talk t;
+
+        talk_large(&t, stream);
+        CHECK_INT(world_reload(t.w, YAML "workers: 1\n", &report), ERR_OK);
+        control_drain(t.w->control);
+        world_run_until(t.w, 10 * STORY_S, &t.w->drained);
+        CHECK(t.w->drained);
+        CHECK_INT(wire_count(&t.client, stream ? DONE : "\"finish_reason\":\"stop\"}]}"), 1);
+        talk_end(&t);
+    }
+}
+
+/* Helpers that have too much to do hold nobody past the deadline. */
+TEST(the_deadline_holds_meanwhile)
+{
+    for (int stream = 0; stream < 2; stream++) {
+        size_t late_n = 0, full_n = 0;
+
+        for (int n = 1; n <= 60; n++) {
+            struct talk t;
+
+            talk_begin_with(&t, YAML_SHORT);
+            add_answer(&t, stream);
+            t.text.n -= stream ? sizeof "\n" STOP DONE - 1 : 1;
+            talk_ask(&t, stream ? STREAM_HEAD : PLAIN_HEAD, stream ? sizeof "\n" STOP DONE - 1 : 1, stream);
+            talk_run(&t, 50 * STORY_MS - n * STORY_MS / 10);
+            origin_say(&t.origin, 0, stream ? "\n" STOP DONE : "}");
+            for (int i = 0; i < 1000 && wire_status(&t.client) == 0; i++)
+                talk_run(&t, 100);
+            late_n += wire_status(&t.client) == 504 && t.w->workers[0]->readings_n > 0;
+            full_n += wire_status(&t.client) == 200;
+            talk_run(&t, 100 * STORY_MS);
+            CHECK(wire_status(&t.client) == 504 || wire_status(&t.client) == 200);
+            CHECK(world_is_idle(t.w) && t.w->workers[0]->readings_n == 0);
+            talk_end(&t);
+        }
+        CHECK(late_n > 0 && full_n > 0);
+    }
+}
+
+/* -- the work itself ------------------------------------------------------------------------------------- */
+
+TEST(want_of_memory_at_the_helper_is_no_verdict_on_the_answer)
+{
+    for (int is_event = 0; is_event < 2; is_event++) {
+        struct relay_opts o = {.answer = {surface_get(SURFACE_CHAT), dialect_get(DIALECT_OPENAI)}};
+        struct judging *j = judging_new(&o, is_event);
+
+        buf_init(&j->text, WIRE_MAX, NULL);
+        add_event(&j->text, LARGE, "");
+        *mem_faults() = (struct mem_faults){.on = true, .n = 1};
+        judging_work(j);
+        *mem_faults() = (struct mem_faults){.on = false};
+        CHECK_INT(j->err, ERR_EXHAUSTED);
+        judging_free(&j);
+    }
+}
