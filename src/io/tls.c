@@ -323,6 +323,14 @@ static void deliver(struct tls *t, const char *plain, size_t n)
     stream_deliver(&t->stream, (struct slice){copy, n});
 }
 
+/* A ticket takes OpenSSL through its handshake code, which makes a buffer to write and keeps it until the
+ * next write. Only between records: before 3.0.14 one in use was freed too (CVE-2024-4741). */
+static void free_buffers(struct tls *t)
+{
+    if (!t->failed && strcmp(SSL_rstate_string(t->ssl), "RH") == 0)
+        SSL_free_buffers(t->ssl);
+}
+
 /* Goes as far as the bytes at hand allow. */
 static void advance(struct tls *t)
 {
@@ -348,8 +356,10 @@ static void advance(struct tls *t)
             end(t, why);
         else if (stopped == SSL_ERROR_ZERO_RETURN && !t->stream.paused)
             end(t, ERR_EOF);
-        if (stopped != SSL_ERROR_NONE)
+        if (stopped != SSL_ERROR_NONE) {
+            free_buffers(t);
             return;
+        }
     }
 }
 
