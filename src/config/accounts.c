@@ -43,11 +43,36 @@ static void read_slots(struct draft *d, const struct node *n, void *into)
     account->slots_n = i;
 }
 
+static void read_learn(struct draft *d, const struct node *n, void *into)
+{
+    struct config_account *account = into;
+    int64_t learn;
+
+    if (value_bool(d->notes, n, &learn))
+        account->learn = learn != 0;
+}
+
 static const struct field fields[] = {
     {"name", read_name, NULL, true},
-    {"slots", read_slots, NULL, true},
-    {"learn", NULL, "learning slots (learn) comes with a later version; leave it out", false},
+    {"slots", read_slots, NULL, false},
+    {"learn", read_learn, NULL, false},
 };
+
+/* Without slots an account that learns has one counter for all its models, and no cap. */
+static void complete(struct draft *d, const struct node *n, struct config_account *account)
+{
+    static const struct config_slots ANY = {{"*", 1}, 0};
+
+    if (account->slots_n > 0 || d->notes->errors_n > 0)
+        return;
+    if (!account->learn) {
+        notes_error(d->notes, n->at,
+                    "this account has no slots; write slots: {MODEL: NUMBER}, or learn: true");
+        return;
+    }
+    account->slots = &ANY;
+    account->slots_n = 1;
+}
 
 void accounts_read(struct draft *d)
 {
@@ -59,6 +84,8 @@ void accounts_read(struct draft *d)
     accounts = arena_zalloc(d->arena, d->accounts->n * sizeof(*accounts));
     d->config->accounts = accounts;
     d->config->accounts_n = d->accounts->n;
-    for (const struct node *n = d->accounts->first; n; n = n->next)
-        fields_read(d, n, "an account", fields, COUNT_OF(fields), &accounts[i++]);
+    for (const struct node *n = d->accounts->first; n; n = n->next, i++) {
+        fields_read(d, n, "an account", fields, COUNT_OF(fields), &accounts[i]);
+        complete(d, n, &accounts[i]);
+    }
 }

@@ -62,11 +62,12 @@ struct config_key {
 
 struct config_slots {
     struct slice model; /* upstream model name; "*": any */
-    int n;
+    int n;              /* 0: none was given, of an account that learns */
 };
 
 struct config_account {
     const char *name;
+    bool learn; /* slots are learned, below these */
     const struct config_slots *slots;
     size_t slots_n;
 };

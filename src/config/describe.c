@@ -152,7 +152,9 @@ static void say_endpoint(const struct config *c, const struct config_endpoint *e
 
         SAY(out, ", account %s", a->name);
         if (slots > 0)
-            SAY(out, " (%d slot%s)", slots, slots > 1 ? "s" : "");
+            SAY(out, " (%s%d slot%s)", a->learn ? "learns up to " : "", slots, slots > 1 ? "s" : "");
+        else if (a->learn)
+            SAY(out, " (learns its slots)");
     }
     if (e->region)
         SAY(out, ", region %s", e->region);

@@ -178,10 +178,12 @@ static void check_slots(struct draft *d)
 
     for (const struct node *n = c->accounts_n > 0 ? d->accounts->first : NULL; n;
          n = n->next, called.account++) {
+        const struct node *slots = node_find(n, "slots");
+
         called.any = false;
         map_init(&called.models);
         each_target(c, mark_model, &called);
-        for (const struct node *s = node_find(n, "slots")->first; s; s = s->next) {
+        for (const struct node *s = slots ? slots->first : NULL; s; s = s->next) {
             char shown[NODE_SHOW_BYTES];
 
             if (!called.any && !slice_eq(s->key, SLICE("*")) && !map_find(&called.models, s->key))

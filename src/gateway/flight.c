@@ -55,6 +55,34 @@ static void fail_with_outcome(struct flight *f)
 
 /* -- settling a call ------------------------------------------------------------------------------------- */
 
+/* Whether another endpoint could still be asked. */
+static bool has_untried(const struct flight *f)
+{
+    return (~f->seat.ticket.tried & prepare_targets(f->model)) != 0;
+}
+
+/* The call was one too many for an account whose slots are learned. The account knows that by now; so the
+ * request goes back to its place in the line, which counts as none of its tries. Others are asked first. */
+static void go_back(struct flight *f)
+{
+    f->refused_n++;
+    f->refused |= UINT64_C(1) << f->seat.ticket.target;
+    if (has_untried(f))
+        return;
+    f->seat.ticket.tried &= ~f->refused;
+    f->refused = 0;
+}
+
+static void settle_seat(struct flight *f, enum outcome o)
+{
+    struct slots_report r = {o, f->verdict.retry_after_us};
+
+    if (o == OUTCOME_ACCOUNT_BUSY && f->seat.ticket.learns)
+        go_back(f);
+    admission_settle(&f->seat, &r, flight_now_us(f), &f->w->loop->dice);
+    worker_ring_at(f->w, f->seat.wake_us);
+}
+
 void flight_settle(struct flight *f, enum outcome o)
 {
     ASSERT(f->calling);
@@ -63,7 +91,7 @@ void flight_settle(struct flight *f, enum outcome o)
     f->last = o;
     if (f->verdict.usage.known)
         f->facts.usage = f->verdict.usage;
-    admission_leave(&f->seat, flight_now_us(f), &f->w->loop->dice);
+    settle_seat(f, o);
     record_call(f->desk, f->facts.endpoint, o, &f->verdict);
 }
 
@@ -71,8 +99,9 @@ void flight_settle(struct flight *f, enum outcome o)
 static void after_failure(struct flight *f)
 {
     const struct outcome_row *row = outcome_row(f->last);
+    int tries = f->facts.calls_n - f->refused_n;
     bool again = !f->verdict.begun && row->retry == OUTCOME_ELSEWHERE &&
-                 f->facts.calls_n < flight_config(f)->opt.attempts_max && flight_now_us(f) < f->deadline_us;
+                 tries < flight_config(f)->opt.attempts_max && flight_now_us(f) < f->deadline_us;
 
     if (again)
         flight_go(f, FL_ADMIT);
@@ -123,6 +152,15 @@ static enum err on_call_head(void *ud, const struct http_response *rs)
     return verdict_head(&f->verdict, rs);
 }
 
+/* Who learns from the time to first token hears of it at once: an answer may last for minutes. */
+static void note_first(struct flight *f)
+{
+    if (!f->calling || !f->request.stream || !f->seat.ticket.learns)
+        return;
+    admission_first(&f->seat, flight_now_us(f));
+    worker_ring_at(f->w, f->seat.wake_us);
+}
+
 static enum err on_call_body(void *ud, struct slice bytes)
 {
     struct flight *f = ud;
@@ -134,6 +172,8 @@ static enum err on_call_body(void *ud, struct slice bytes)
     e = verdict_body(&f->verdict, bytes, &payload);
     if (payload) {
         f->clocks.last_payload_us = flight_now_us(f);
+        if (first)
+            note_first(f);
         if (first && f->state != FL_TAIL)
             timer_set(&f->w->loop->wheel, &f->timer, clocks_due(&f->clocks));
     }
@@ -214,10 +254,13 @@ static void on_judged(void *owner, struct judging *j)
     struct flight *f = owner;
     uint64_t short_n = mem_short_n();
     bool payload = false;
+    bool first = f->clocks.last_payload_us == 0;
     enum err e = verdict_judged(&f->verdict, j, &payload);
 
     if (payload)
         f->clocks.last_payload_us = flight_now_us(f);
+    if (payload && first)
+        note_first(f);
     if (f->state == FL_OVER || f->verdict.judging != NULL)
         return;
     if (f->calling && (e != ERR_OK || mem_short_n() != short_n))
@@ -243,6 +286,7 @@ void flight_on_timer(struct timer *t)
 
     if (f->state == FL_LINE) {
         admission_leave(&f->seat, flight_now_us(f), &f->w->loop->dice);
+        worker_ring_at(f->w, f->seat.wake_us);
         metrics_add(f->desk->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, -1);
         f->facts.wait_us += flight_now_us(f) - f->line_since_us;
         fail(f, ERR_DEADLINE_EXCEEDED);
@@ -270,6 +314,7 @@ static enum step enter_admit(struct flight *f)
 {
     enum line_verdict v = admission_enter(&f->seat, flight_now_us(f), &f->w->loop->dice);
 
+    worker_ring_at(f->w, f->seat.wake_us);
     switch (v) {
     case LINE_TAKEN:
         f->state = FL_CALL;
@@ -334,12 +379,6 @@ static void start_clocks(struct flight *f)
         .last_byte_us = flight_now_us(f),
     };
     timer_set(&f->w->loop->wheel, &f->timer, clocks_due(&f->clocks));
-}
-
-/* Whether another endpoint could still be asked. */
-static bool has_untried(const struct flight *f)
-{
-    return (~f->seat.ticket.tried & prepare_targets(f->model)) != 0;
 }
 
 static enum step enter_call(struct flight *f)

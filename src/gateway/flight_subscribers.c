@@ -5,6 +5,7 @@
 #include "base/mem.h"
 
 #define BLOCK_BYTES 4096
+#define BYTES_PER_TOKEN 4 /* of a request's body, by and large: times are only compared with each other */
 
 void flight_open(struct worker *w, const struct flight_ask *ask, struct subscriber *s,
                  const struct subscriber_cb *cb)
@@ -35,6 +36,7 @@ void flight_open(struct worker *w, const struct flight_ask *ask, struct subscrib
     f->seat.ticket.priority = ask->priority;
     f->seat.ticket.arrived_us = ask->arrived_us;
     f->seat.ticket.tried = ask->silent;
+    f->seat.ticket.call.prompt_tokens = (int64_t)(f->body.n / BYTES_PER_TOKEN);
     f->seat.ticket.upstream = arena_dup(&f->arena, ask->upstream);
     w->flights_n++;
     flight_go(f, FL_ADMIT);
@@ -50,6 +52,7 @@ void flight_leave(struct subscriber *s)
     if (f->state == FL_LINE) {
         metrics_add(f->desk->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, -1);
         admission_leave(&f->seat, flight_now_us(f), &f->w->loop->dice);
+        worker_ring_at(f->w, f->seat.wake_us);
     } else if (f->calling) {
         call_cancel(&f->call);
         flight_settle(f, OUTCOME_CANCELLED);

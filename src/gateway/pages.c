@@ -60,6 +60,27 @@ static void add_gauge(struct buf *out, const char *name, const char *help, uint6
                       (unsigned long long)v);
 }
 
+#define MODEL_LABEL_MAX 600
+
+static void add_counter(void *ud, const struct slots_counter *c)
+{
+    struct buf *out = ud;
+    char model[MODEL_LABEL_MAX];
+
+    metrics_escape(model, sizeof model, c->model);
+    (void)!buf_printf(out, "tidegate_account_slots{account=\"%s\",model=\"%s\"} %d\n", c->account->name,
+                      model, slots_limit(c));
+}
+
+/* What each account allows now: as configured, or as learned below that. */
+static void add_slots(struct buf *out, struct admission *a)
+{
+    (void)!buf_printf(
+        out, "# HELP tidegate_account_slots Calls in flight that are sent to an account at most now.\n"
+             "# TYPE tidegate_account_slots gauge\n");
+    admission_counters(a, add_counter, out);
+}
+
 static void page_metrics(const struct pages *p, struct conn *c)
 {
     struct app *a = p->app;
@@ -81,6 +102,7 @@ static void page_metrics(const struct pages *p, struct conn *c)
               a->budget.limit_bytes);
     add_gauge(&out, "tidegate_slots_used", "Slots and places in lines that are taken now.",
               admission_used(a->edition->admission));
+    add_slots(&out, a->edition->admission);
     if (p->more_metrics != NULL)
         p->more_metrics(p->ud, &out);
     if (e == ERR_OK)

@@ -15,6 +15,7 @@
 #include "gateway/control.h"
 #include "gateway/exchange.h"
 #include "gateway/front.h"
+#include "shared/admission.h"
 
 #define JSON_POOL_BYTES (64 * 1024)
 #define PIPELINE_BYTES (64 * 1024)
@@ -122,6 +123,22 @@ void worker_send_desk(struct worker *w, struct desk *d)
     mailbox_send(&w->loop->mailbox, &d->message);
 }
 
+static void on_line_timer(struct timer *t)
+{
+    struct worker *w = CONTAINER_OF(t, struct worker, line_timer);
+
+    w->line_wake_us = CLOCK_NEVER_US;
+    worker_ring_at(w, admission_ring(w->desk->edition->admission, w->loop->now_us));
+}
+
+void worker_ring_at(struct worker *w, int64_t at_us)
+{
+    if (at_us >= w->line_wake_us)
+        return;
+    w->line_wake_us = at_us;
+    timer_set(&w->loop->wheel, &w->line_timer, at_us);
+}
+
 struct worker *worker_new(struct app *app, struct loop *loop, int index)
 {
     const struct config *cfg = app->edition->cfg;
@@ -142,6 +159,8 @@ struct worker *worker_new(struct app *app, struct loop *loop, int index)
     message_init(&w->start_drain, on_start_drain);
     message_init(&w->cut, on_cut);
     timer_init(&w->drain_timer, on_drain_timer);
+    timer_init(&w->line_timer, on_line_timer);
+    w->line_wake_us = CLOCK_NEVER_US;
     ebb_init(w);
     app->workers[app->workers_n++] = w;
     return w;
@@ -174,6 +193,7 @@ void worker_free(struct worker **wp)
     ASSERT(worker_is_idle(w));
     front_close(w);
     timer_stop(&w->loop->wheel, &w->drain_timer);
+    timer_stop(&w->loop->wheel, &w->line_timer);
     ebb_fini(w);
     access_log_free(&w->access);
     json_pool_free(&w->json);

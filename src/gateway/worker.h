@@ -35,6 +35,8 @@ struct worker {
     int64_t cut_us;                           /* when it was cut; 0: it was not */
     struct message start_drain, cut, stopped; /* from and to the control thread */
     struct timer drain_timer;
+    struct timer line_timer; /* admission_ring is due */
+    int64_t line_wake_us;    /* when; CLOCK_NEVER_US: not set */
     struct ebb ebb;
 };
 
@@ -53,6 +55,8 @@ void worker_drain(
 void worker_cut(struct worker *w);
 /* The number of things still in work fell: tells the control thread when a drain is complete. */
 void worker_note_idle(struct worker *w);
+/* A seat says when the lines must be looked at again (seat.wake_us). */
+void worker_ring_at(struct worker *w, int64_t at_us);
 bool worker_is_idle(const struct worker *w);
 
 #endif

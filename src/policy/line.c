@@ -11,6 +11,7 @@
 #include "policy/line.h"
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "policy/line_private.h"
 
 static struct ticket *ticket_at(const struct list *node)
@@ -26,7 +27,7 @@ void ticket_init(struct ticket *t)
     list_init(&t->held);
 }
 
-struct line_model *line_model_of(const struct line *l, int edition, int model)
+struct line_model *line_model_find(const struct line *l, int edition, int model)
 {
     size_t low = 0, high = l->models_n;
 
@@ -38,8 +39,17 @@ struct line_model *line_model_of(const struct line *l, int edition, int model)
         else
             high = mid;
     }
-    ASSERT(low < l->models_n && l->models[low].edition == edition && l->models[low].model == model);
+    if (low == l->models_n || l->models[low].edition != edition || l->models[low].model != model)
+        return NULL;
     return &l->models[low];
+}
+
+struct line_model *line_model_of(const struct line *l, int edition, int model)
+{
+    struct line_model *m = line_model_find(l, edition, model);
+
+    ASSERT(m != NULL);
+    return m;
 }
 
 static struct line_model *model_of(const struct line *l, const struct ticket *t)
@@ -64,7 +74,7 @@ static uint64_t usable_between(const struct line *l, const struct line_model *m,
     uint64_t usable = 0;
 
     for (size_t i = from; i < to; i++) {
-        if (!was_tried(t, i) && slots_has_room(&l->slots, line_counter_of(l, &m->targets[i], t)))
+        if (!was_tried(t, i) && slots_has_room(&l->slots, line_counter_of(l, &m->targets[i], t), l->seen_us))
             usable |= UINT64_C(1) << (i - from);
     }
     return usable;
@@ -84,7 +94,8 @@ static bool reserve(struct line *l, struct line_model *m, struct ticket *t)
         t->tier = (int)tier;
         t->endpoint = m->targets[t->target].endpoint;
         t->counter = line_counter_of(l, &m->targets[t->target], t);
-        slots_reserve(&l->slots, t->counter);
+        t->learns = slots_learns(&l->slots, t->counter);
+        slots_reserve(&l->slots, t->counter, &t->call, l->seen_us);
         list_push_back(&l->held, &t->held);
         l->held_n++;
         l->unlimited_n += t->counter == SLOTS_UNLIMITED;
@@ -131,15 +142,33 @@ static void dequeue(struct line *l, struct ticket *t)
     l->waiting_n--;
 }
 
-enum line_verdict line_admit(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice)
+/* Time only goes forward here: workers read their clocks once a turn. */
+static void see(struct line *l, int64_t now_us)
 {
-    struct line_model *m = model_of(l, t);
+    if (now_us > l->seen_us)
+        l->seen_us = now_us;
+}
 
-    (void)now_us;
-    (void)dice;
-    ASSERT(t->state == TICKET_FREE && (unsigned)t->priority < PRIORITY_N);
-    t->generation++;
-    if (reserve(l, m, t)) {
+void line_note_wake(struct line *l)
+{
+    l->wake_us = l->waiting_n > 0 ? slots_opens_us(&l->slots, l->seen_us) : CLOCK_NEVER_US;
+}
+
+int64_t line_wake_us(const struct line *l)
+{
+    return l->wake_us;
+}
+
+/* Slots have opened with time, and those who wait have not been offered them yet: a newcomer takes none from
+ * them. */
+static bool is_due(const struct line *l)
+{
+    return l->waiting_n > 0 && l->wake_us <= l->seen_us;
+}
+
+static enum line_verdict admit(struct line *l, struct line_model *m, struct ticket *t)
+{
+    if (!is_due(l) && reserve(l, m, t)) {
         t->state = TICKET_TAKEN;
         return LINE_TAKEN;
     }
@@ -149,6 +178,23 @@ enum line_verdict line_admit(struct line *l, struct ticket *t, int64_t now_us, s
         return LINE_FULL;
     enqueue(l, m, t);
     return LINE_QUEUED;
+}
+
+enum line_verdict line_admit(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice)
+{
+    struct line_model *m = model_of(l, t);
+    bool due;
+    enum line_verdict v;
+
+    (void)dice;
+    ASSERT(t->state == TICKET_FREE && (unsigned)t->priority < PRIORITY_N);
+    t->generation++;
+    see(l, now_us);
+    due = is_due(l);
+    v = admit(l, m, t);
+    if (!due) /* else it stays due until somebody offers */
+        line_note_wake(l);
+    return v;
 }
 
 void line_take(struct line *l, struct ticket *t)
@@ -213,7 +259,7 @@ void line_hand_over(struct line *l, int counter, struct list *grants)
 {
     struct ticket *t;
 
-    while (l->waiting_n > 0 && slots_has_room(&l->slots, counter) && (t = next_for(l, counter))) {
+    while (l->waiting_n > 0 && slots_has_room(&l->slots, counter, l->seen_us) && (t = next_for(l, counter))) {
         dequeue(l, t);
         bool reserved = reserve(l, model_of(l, t), t);
         ASSERT(reserved);
@@ -222,12 +268,27 @@ void line_hand_over(struct line *l, int counter, struct list *grants)
     }
 }
 
-void line_release(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice, struct list *grants)
+void line_offer(struct line *l, int64_t now_us, struct list *grants)
+{
+    see(l, now_us);
+    for (int c = SLOTS_UNLIMITED; c < (int)l->slots.counters_n; c++)
+        line_hand_over(l, c, grants);
+    line_note_wake(l);
+}
+
+void line_first(struct line *l, struct ticket *t, int64_t now_us, struct list *grants)
+{
+    ASSERT(t->state == TICKET_TAKEN);
+    see(l, now_us);
+    slots_first(&l->slots, t->counter, &t->call, l->seen_us);
+    line_hand_over(l, t->counter, grants);
+    line_note_wake(l);
+}
+
+static void give_back(struct line *l, struct ticket *t, const struct slots_report *r, struct list *grants)
 {
     int counter = t->counter;
 
-    (void)now_us;
-    (void)dice;
     ASSERT(t->state == TICKET_TAKEN || t->state == TICKET_GRANTED);
     list_remove(&t->node); /* a grant that has not been posted yet */
     t->state = TICKET_FREE;
@@ -235,11 +296,27 @@ void line_release(struct line *l, struct ticket *t, int64_t now_us, struct rng *
     t->counter = SLOTS_UNLIMITED;
     list_remove(&t->held);
     l->held_n--;
-    slots_release(&l->slots, counter);
+    slots_release(&l->slots, counter, &t->call, r, l->seen_us);
     if (counter == SLOTS_UNLIMITED)
         l->unlimited_n--; /* nobody waits for what has no limit */
     else
         line_hand_over(l, counter, grants);
+    line_note_wake(l);
+}
+
+void line_release(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice, struct list *grants)
+{
+    (void)dice;
+    see(l, now_us);
+    give_back(l, t, NULL, grants);
+}
+
+void line_settle(struct line *l, struct ticket *t, const struct slots_report *r, int64_t now_us,
+                 struct rng *dice, struct list *grants)
+{
+    (void)dice;
+    see(l, now_us);
+    give_back(l, t, r, grants);
 }
 
 void line_cancel(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice, struct list *grants)
@@ -250,6 +327,8 @@ void line_cancel(struct line *l, struct ticket *t, int64_t now_us, struct rng *d
     case TICKET_WAITING:
         dequeue(l, t);
         t->state = TICKET_FREE;
+        if (!is_due(l))
+            line_note_wake(l);
         return;
     case TICKET_GRANTED:
     case TICKET_TAKEN:
@@ -318,6 +397,12 @@ size_t line_place(struct line *l, const struct ticket *t, int64_t now_us)
     return t->place;
 }
 
+void line_counters(const struct line *l, void (*show)(void *ud, const struct slots_counter *c), void *ud)
+{
+    for (size_t i = 0; i < l->slots.counters_n; i++)
+        show(ud, &l->slots.counters[i]);
+}
+
 size_t line_used(const struct line *l)
 {
     return l->held_n;
@@ -339,7 +424,7 @@ static size_t check_list(const struct line *l, const struct line_model *m, enum 
         ASSERT(it->next->prev == it && it->prev->next == it);
         ASSERT(t->state == TICKET_WAITING && t->model == m->model && t->priority == p);
         ASSERT(t->arrived_us >= last_us);
-        ASSERT(has_untried(m, t) && usable_between(l, m, t, 0, m->targets_n) == 0);
+        ASSERT(has_untried(m, t) && (is_due(l) || usable_between(l, m, t, 0, m->targets_n) == 0));
         last_us = t->arrived_us;
         n++;
     }

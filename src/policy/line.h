@@ -17,7 +17,7 @@
 #include "base/list.h"
 #include "base/rng.h"
 #include "config/config.h"
-#include "policy/outcome.h"
+#include "policy/slots.h"
 
 #define LINE_COUNT_US INT64_C(1000000)
 #define LINE_TARGETS_MAX 64 /* targets of one model; config refuses more */
@@ -39,8 +39,10 @@ struct ticket {
     /* set while GRANTED or TAKEN: */
     int target; /* index over all tiers of the model */
     int tier;
-    int endpoint; /* index in the configuration's endpoints */
-    int counter;  /* slot counter that was reserved, -1: none */
+    int endpoint;           /* index in the configuration's endpoints */
+    int counter;            /* slot counter that was reserved, -1: none */
+    bool learns;            /* line_first should be called */
+    struct slots_call call; /* its prompt_tokens are set before it is admitted */
 };
 
 void ticket_init(struct ticket *t);
@@ -69,12 +71,13 @@ struct line_part {
 
 /* One line for all parts, which come with their editions ascending; everything borrowed. */
 struct line *line_new_of(const struct line_part *parts, size_t parts_n);
-/* Moves every ticket of `from` to the line that line_of names for its model; these lines were made by
+/* Moves every ticket of `from` to the line that line_of names for its model (NULL: its configuration goes out
+ * of use, and nobody is in it), and what was learned of accounts that go on; these lines were made by
  * line_new_of and nobody has asked them for anything yet. Slots that are held count there, also past a limit
  * that is lower now. Afterwards `from` is empty, and line_offer is due on every new line. */
 void line_move(struct line *from, struct line *(*line_of)(void *ud, int edition, int model), void *ud);
-/* Hands out what is free, as a release does. */
-void line_offer(struct line *l, struct list *grants);
+/* Hands out what is free, as a release does; due also at line_wake_us. */
+void line_offer(struct line *l, int64_t now_us, struct list *grants);
 
 /* Asks for a slot; the ticket must be FREE with model, priority, arrived_us, tried, upstream set. The first
  * tier that has an untried target with a free slot is used (spill to the next tier when this one is full);
@@ -84,6 +87,18 @@ enum line_verdict line_admit(struct line *l, struct ticket *t, int64_t now_us, s
 
 /* GRANTED -> TAKEN: the owner has received the grant. */
 void line_take(struct line *l, struct ticket *t);
+
+/* TAKEN: the first payload event of the call has come. What is learned from it may free slots, as a release
+ * does. */
+void line_first(struct line *l, struct ticket *t, int64_t now_us, struct list *grants);
+
+/* TAKEN -> FREE: line_release, and whoever learns hears how the call ended. */
+void line_settle(struct line *l, struct ticket *t, const struct slots_report *r, int64_t now_us,
+                 struct rng *dice, struct list *grants);
+
+/* When somebody has to call line_offer although nothing is given back: slots that are learned may be closed
+ * for a time, and somebody waits. CLOCK_NEVER_US: nobody has to. */
+int64_t line_wake_us(const struct line *l);
 
 /* TAKEN or GRANTED -> FREE: gives the slot back. Tickets that get it are moved, GRANTED, to `grants` (through
  * ticket.node): the caller posts a message to the owner of each. */
@@ -100,6 +115,8 @@ size_t line_position(const struct line *l, const struct ticket *t);
  * answer walks past everybody in front. */
 size_t line_place(struct line *l, const struct ticket *t, int64_t now_us);
 
+/* Shows every counter of the group. */
+void line_counters(const struct line *l, void (*show)(void *ud, const struct slots_counter *c), void *ud);
 /* Slots in use over the whole group: 0 when idle. */
 size_t line_used(const struct line *l);
 size_t line_waiting(const struct line *l); /* tickets that wait, over all models */

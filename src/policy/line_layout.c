@@ -8,6 +8,7 @@
  * upstream model, under the newest limit. When a limit was lowered below what is in use, nobody gets a slot
  * until enough have been given back; when it was raised, line_offer gives the new slots away at once. */
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "policy/line_private.h"
 
@@ -68,6 +69,7 @@ struct line *line_new_of(const struct line_part *parts, size_t parts_n)
         n += parts[i].models_n;
     l->models = mem_zalloc(n * sizeof(*l->models));
     list_init(&l->held);
+    l->wake_us = CLOCK_NEVER_US;
     slots_init(&l->slots);
     for (size_t i = 0; i < parts_n; i++) {
         const struct line_part *p = &parts[i];
@@ -120,37 +122,49 @@ static void move_waiting(struct line_model *from, struct line *to)
 static void move_held(struct line *from, struct ticket *t, struct line *to)
 {
     struct line_model *m = line_model_of(to, t->edition, t->model);
+    int counter;
 
     list_remove(&t->held);
     from->held_n--;
     from->unlimited_n -= t->counter == SLOTS_UNLIMITED;
-    slots_release(&from->slots, t->counter);
-    t->counter = line_counter_of(to, &m->targets[t->target], t);
-    slots_carry(&to->slots, t->counter);
+    counter = line_counter_of(to, &m->targets[t->target], t);
+    slots_carry(&from->slots, t->counter, &to->slots, counter);
+    t->counter = counter;
+    t->learns = slots_learns(&to->slots, counter);
     list_push_back(&to->held, &t->held);
     to->held_n++;
     to->unlimited_n += t->counter == SLOTS_UNLIMITED;
+}
+
+/* What was learned of the accounts of a model that is in both. */
+static void move_learned(const struct line *from, const struct line_model *m, struct line *to)
+{
+    const struct line_model *n = line_model_find(to, m->edition, m->model);
+
+    for (size_t i = 0; n != NULL && i < m->targets_n; i++)
+        slots_inherit(&to->slots, n->targets[i].account, &from->slots, m->targets[i].account);
 }
 
 void line_move(struct line *from, struct line *(*line_of)(void *ud, int edition, int model), void *ud)
 {
     for (size_t i = 0; i < from->models_n; i++) {
         struct line_model *m = &from->models[i];
+        struct line *to = line_of(ud, m->edition, m->model);
 
-        if (m->waiting_n == 0)
+        if (to == NULL) { /* its configuration goes out of use */
+            ASSERT(m->waiting_n == 0);
             continue;
-        from->waiting_n -= m->waiting_n;
-        move_waiting(m, line_of(ud, m->edition, m->model));
+        }
+        to->seen_us = from->seen_us > to->seen_us ? from->seen_us : to->seen_us;
+        move_learned(from, m, to);
+        if (m->waiting_n > 0) {
+            from->waiting_n -= m->waiting_n;
+            move_waiting(m, to);
+        }
     }
     while (!list_empty(&from->held)) {
         struct ticket *t = CONTAINER_OF(from->held.next, struct ticket, held);
 
         move_held(from, t, line_of(ud, t->edition, t->model));
     }
-}
-
-void line_offer(struct line *l, struct list *grants)
-{
-    for (int c = SLOTS_UNLIMITED; c < (int)l->slots.counters_n; c++)
-        line_hand_over(l, c, grants);
 }

@@ -35,12 +35,17 @@ struct line {
     struct list held;   /* tickets GRANTED or TAKEN, by their `held` */
     size_t held_n;      /* how many these are */
     size_t unlimited_n; /* of these, on no counter */
+    int64_t seen_us;    /* the latest time that was passed in */
+    int64_t wake_us;    /* line_wake_us */
 };
 
+struct line_model *line_model_find(const struct line *l, int edition, int model); /* NULL: it is not here */
 struct line_model *line_model_of(const struct line *l, int edition, int model);
 /* The slot counter that a ticket would need for a target. */
 int line_counter_of(const struct line *l, const struct line_target *target, const struct ticket *t);
 /* The counter may have room: gives it to whom it belongs. */
 void line_hand_over(struct line *l, int counter, struct list *grants);
+/* The end of each step: when is the next due of itself? */
+void line_note_wake(struct line *l);
 
 #endif

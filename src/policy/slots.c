@@ -2,7 +2,10 @@
 /* Slot counters per account and upstream model name. */
 #include "policy/slots.h"
 
+#include <limits.h>
+
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 void slots_init(struct slots *s)
@@ -12,8 +15,21 @@ void slots_init(struct slots *s)
 
 void slots_fini(struct slots *s)
 {
+    for (size_t i = 0; i < s->counters_n; i++)
+        mem_free(s->counters[i].limiter);
     mem_free(s->counters);
     *s = (struct slots){0};
+}
+
+static struct slots_counter counter_of(const struct config_account *a, struct slice model, int cap)
+{
+    struct slots_counter c = {.account = a, .model = model, .limit = cap > 0 ? cap : INT_MAX};
+
+    if (a->learn) {
+        c.limiter = MEM_NEW(struct limiter);
+        limiter_init(c.limiter, &(struct limiter_opts){.cap = cap});
+    }
+    return c;
 }
 
 struct slots_range slots_of_account(struct slots *s, const struct config_account *a)
@@ -26,13 +42,8 @@ struct slots_range slots_of_account(struct slots *s, const struct config_account
     }
     struct slots_range r = {(int)s->counters_n, (int)a->slots_n};
     s->counters = mem_realloc(s->counters, (s->counters_n + a->slots_n) * sizeof(*s->counters));
-    for (size_t i = 0; i < a->slots_n; i++) {
-        s->counters[s->counters_n++] = (struct slots_counter){
-            .account = a,
-            .model = a->slots[i].model,
-            .limit = a->slots[i].n,
-        };
-    }
+    for (size_t i = 0; i < a->slots_n; i++)
+        s->counters[s->counters_n++] = counter_of(a, a->slots[i].model, a->slots[i].n);
     return r;
 }
 
@@ -55,19 +66,41 @@ static struct slots_counter *counter_at(const struct slots *s, int counter)
     return &s->counters[counter];
 }
 
-bool slots_has_room(const struct slots *s, int counter)
+static bool has_room(const struct slots_counter *c, int64_t now_us)
 {
-    if (counter == SLOTS_UNLIMITED)
-        return true;
-    const struct slots_counter *c = counter_at(s, counter);
-    return c->used < c->limit;
+    return c->used < c->limit && (c->limiter == NULL || limiter_has_room(c->limiter, c->used, now_us));
 }
 
-void slots_reserve(struct slots *s, int counter)
+bool slots_has_room(const struct slots *s, int counter, int64_t now_us)
 {
-    ASSERT(slots_has_room(s, counter));
-    if (counter != SLOTS_UNLIMITED)
-        counter_at(s, counter)->used++;
+    return counter == SLOTS_UNLIMITED || has_room(counter_at(s, counter), now_us);
+}
+
+void slots_reserve(struct slots *s, int counter, struct slots_call *c, int64_t now_us)
+{
+    struct slots_counter *at;
+
+    ASSERT(slots_has_room(s, counter, now_us));
+    c->first = false;
+    if (counter == SLOTS_UNLIMITED)
+        return;
+    at = counter_at(s, counter);
+    at->used++;
+    if (at->limiter != NULL)
+        limiter_begin(at->limiter, &c->call, at->used, now_us);
+}
+
+bool slots_learns(const struct slots *s, int counter)
+{
+    return counter != SLOTS_UNLIMITED && counter_at(s, counter)->limiter != NULL;
+}
+
+void slots_first(struct slots *s, int counter, struct slots_call *c, int64_t now_us)
+{
+    if (!slots_learns(s, counter) || c->first)
+        return;
+    c->first = true;
+    limiter_first(counter_at(s, counter)->limiter, &c->call, c->prompt_tokens, now_us);
 }
 
 static void note_over(struct slots_counter *c)
@@ -75,21 +108,87 @@ static void note_over(struct slots_counter *c)
     c->over = c->used > c->limit ? c->used - c->limit : 0;
 }
 
-void slots_carry(struct slots *s, int counter)
+static void learn(struct slots_counter *at, const struct slots_call *c, const struct slots_report *r,
+                  int64_t now_us)
 {
-    if (counter == SLOTS_UNLIMITED)
-        return;
-    counter_at(s, counter)->used++;
-    note_over(counter_at(s, counter));
+    int64_t after_us = r->retry_after_us > 0 ? r->retry_after_us : 0;
+
+    switch (outcome_row(r->outcome)->slots) {
+    case SLOTS_FULL:
+        limiter_refused(at->limiter, &c->call, at->used, after_us, now_us);
+        break;
+    case SLOTS_OK:
+        if (!c->first) /* an answer in one piece */
+            limiter_answered(at->limiter, &c->call, now_us);
+        break;
+    case SLOTS_NOTHING:
+        break;
+    }
 }
 
-void slots_release(struct slots *s, int counter)
+void slots_release(struct slots *s, int counter, const struct slots_call *c, const struct slots_report *r,
+                   int64_t now_us)
 {
+    struct slots_counter *at;
+
     if (counter == SLOTS_UNLIMITED)
         return;
-    ASSERT(counter_at(s, counter)->used > 0);
-    counter_at(s, counter)->used--;
-    note_over(counter_at(s, counter));
+    at = counter_at(s, counter);
+    ASSERT(at->used > 0);
+    at->used--;
+    note_over(at);
+    if (at->limiter != NULL && r != NULL)
+        learn(at, c, r, now_us);
+}
+
+void slots_carry(struct slots *from, int from_counter, struct slots *to, int to_counter)
+{
+    if (from_counter != SLOTS_UNLIMITED) {
+        ASSERT(counter_at(from, from_counter)->used > 0);
+        counter_at(from, from_counter)->used--;
+        note_over(counter_at(from, from_counter));
+    }
+    if (to_counter != SLOTS_UNLIMITED) {
+        counter_at(to, to_counter)->used++;
+        note_over(counter_at(to, to_counter));
+    }
+}
+
+void slots_inherit(struct slots *to, struct slots_range of, const struct slots *from, struct slots_range was)
+{
+    for (int i = of.first; i < of.first + of.n; i++) {
+        struct slots_counter *c = counter_at(to, i);
+
+        for (int k = was.first; c->limiter != NULL && k < was.first + was.n; k++) {
+            const struct slots_counter *old = counter_at(from, k);
+
+            if (old->limiter == NULL || !slice_eq(old->model, c->model))
+                continue;
+            *c->limiter = *old->limiter;
+            limiter_set_cap(c->limiter, c->limit == INT_MAX ? 0 : c->limit);
+        }
+    }
+}
+
+int64_t slots_opens_us(const struct slots *s, int64_t now_us)
+{
+    int64_t opens_us = CLOCK_NEVER_US;
+
+    for (size_t i = 0; i < s->counters_n; i++) {
+        const struct slots_counter *c = &s->counters[i];
+        int64_t at_us = c->limiter != NULL ? limiter_opens_us(c->limiter) : now_us;
+
+        if (at_us > now_us && at_us < opens_us && c->used < c->limit)
+            opens_us = at_us;
+    }
+    return opens_us;
+}
+
+int slots_limit(const struct slots_counter *c)
+{
+    int learned = c->limiter != NULL ? limiter_limit(c->limiter) : c->limit;
+
+    return learned < c->limit ? learned : c->limit;
 }
 
 size_t slots_used(const struct slots *s)

@@ -17,6 +17,7 @@
  * cannot leave in between. That is why no generation has to be compared when a grant arrives. */
 #include "shared/admission.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "shared/hall.h"
 
@@ -101,6 +102,7 @@ void seat_init(struct seat *s, struct admission *a, struct mailbox *box, void (*
     s->box = box;
     s->on_grant = on_grant;
     s->admission = a;
+    s->wake_us = CLOCK_NEVER_US;
     s->ticket.edition = a->side->edition;
 }
 
@@ -110,8 +112,39 @@ enum line_verdict admission_enter(struct seat *s, int64_t now_us, struct rng *di
     struct line *line = lock_line(s->admission, s->ticket.model, &group);
     enum line_verdict verdict = line_admit(line, &s->ticket, now_us, dice);
 
+    s->wake_us = line_wake_us(line);
     hall_unlock(s->admission->hall, group);
     return verdict;
+}
+
+/* Posts what a step has granted, and ends it. */
+static void end_step(struct seat *s, struct line *line, int group, struct list *grants)
+{
+    post_grants(grants);
+    s->wake_us = line_wake_us(line);
+    hall_unlock(s->admission->hall, group);
+}
+
+void admission_first(struct seat *s, int64_t now_us)
+{
+    struct list grants;
+    int group;
+    struct line *line = lock_line(s->admission, s->ticket.model, &group);
+
+    list_init(&grants);
+    line_first(line, &s->ticket, now_us, &grants);
+    end_step(s, line, group, &grants);
+}
+
+void admission_settle(struct seat *s, const struct slots_report *r, int64_t now_us, struct rng *dice)
+{
+    struct list grants;
+    int group;
+    struct line *line = lock_line(s->admission, s->ticket.model, &group);
+
+    list_init(&grants);
+    line_settle(line, &s->ticket, r, now_us, dice, &grants);
+    end_step(s, line, group, &grants);
 }
 
 void admission_leave(struct seat *s, int64_t now_us, struct rng *dice)
@@ -128,8 +161,12 @@ void admission_leave(struct seat *s, int64_t now_us, struct rng *dice)
         ASSERT(withdrawn);
     }
     line_cancel(line, &s->ticket, now_us, dice, &grants);
-    post_grants(&grants);
-    hall_unlock(s->admission->hall, group);
+    end_step(s, line, group, &grants);
+}
+
+int64_t admission_ring(struct admission *a, int64_t now_us)
+{
+    return hall_ring(a->hall, now_us, post_grants);
 }
 
 size_t admission_position(const struct seat *s, int64_t now_us)
@@ -144,6 +181,11 @@ size_t admission_position(const struct seat *s, int64_t now_us)
         place = line_place(line, &s->ticket, now_us);
     hall_unlock(s->admission->hall, group);
     return place;
+}
+
+void admission_counters(struct admission *a, void (*show)(void *ud, const struct slots_counter *c), void *ud)
+{
+    hall_counters(a->hall, show, ud);
 }
 
 size_t admission_depth(struct admission *a, int model)

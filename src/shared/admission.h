@@ -22,6 +22,7 @@ struct seat {
     struct mailbox *box;                 /* of the owner's worker */
     void (*on_grant)(struct seat *seat); /* runs on the owner's worker; the ticket is TAKEN */
     struct admission *admission;
+    int64_t wake_us; /* after each step: when admission_ring is due, CLOCK_NEVER_US: it is not */
 };
 
 /* Groups the models of a snapshot by shared accounts and endpoints. Keeps a reference to the config. */
@@ -40,10 +41,18 @@ void seat_init(struct seat *s, struct admission *a, struct mailbox *box, void (*
 enum line_verdict admission_enter(struct seat *s, int64_t now_us, struct rng *dice);
 /* Gives back whatever the seat holds: a slot, a place, a grant under way. Idempotent. */
 void admission_leave(struct seat *s, int64_t now_us, struct rng *dice);
+/* The first payload event of its call has come: worth telling if ticket.learns. */
+void admission_first(struct seat *s, int64_t now_us);
+/* admission_leave, and how the call ended. */
+void admission_settle(struct seat *s, const struct slots_report *r, int64_t now_us, struct rng *dice);
 /* 1 = next, as counted at most a second ago (line_place); 0: not waiting. */
 size_t admission_position(const struct seat *s, int64_t now_us);
 
-/* Thread: any. */
+/* Thread: any. Grants what has opened with time; returns when it is due again, or CLOCK_NEVER_US. Due when a
+ * seat's wake_us says so: some seat's worker has to see to it, for nothing else happens then. */
+int64_t admission_ring(struct admission *a, int64_t now_us);
+/* Shows every slot counter of all configurations that share them; show runs under a lock. */
+void admission_counters(struct admission *a, void (*show)(void *ud, const struct slots_counter *c), void *ud);
 size_t admission_depth(struct admission *a, int model);
 size_t admission_used(struct admission *a); /* slots and places in use over all that share slots; 0: idle */
 

@@ -3,6 +3,7 @@
 #include "shared/hall.h"
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "policy/accounts.h"
 #include "policy/groups.h"
@@ -120,8 +121,10 @@ static struct line *line_of(void *ud, int edition, int model)
     const struct layout *y = ud;
     size_t s = 0;
 
-    while (y->sides[s]->edition != edition)
+    while (s < y->sides_n && y->sides[s]->edition != edition)
         s++;
+    if (s == y->sides_n)
+        return NULL;
     return y->lines[y->group_of[y->first[s] + (size_t)model]];
 }
 
@@ -144,7 +147,7 @@ static void take_over(struct hall *h, struct layout *y, hall_grants post)
     }
     list_init(&grants);
     for (size_t g = 0; g < h->lines_n; g++)
-        line_offer(h->lines[g], &grants);
+        line_offer(h->lines[g], 0, &grants); /* at the time that the old lines have seen */
     post(&grants);
     ASSERT(list_empty(&grants));
 }
@@ -216,6 +219,44 @@ int hall_lock(struct hall *h, const struct hall_side *side, int model)
 void hall_unlock(struct hall *h, int group)
 {
     pthread_mutex_unlock(&h->locks[group % HALL_LOCKS].mutex);
+}
+
+void hall_counters(struct hall *h, void (*show)(void *ud, const struct slots_counter *c), void *ud)
+{
+    for (size_t k = 0; k < HALL_LOCKS; k++) {
+        pthread_mutex_lock(&h->locks[k].mutex);
+        for (size_t g = k; g < h->lines_n; g += HALL_LOCKS)
+            line_counters(h->lines[g], show, ud);
+        pthread_mutex_unlock(&h->locks[k].mutex);
+    }
+}
+
+static int64_t ring_line(struct line *l, int64_t now_us, hall_grants post)
+{
+    struct list grants;
+
+    if (line_wake_us(l) <= now_us) {
+        list_init(&grants);
+        line_offer(l, now_us, &grants);
+        post(&grants);
+    }
+    return line_wake_us(l);
+}
+
+int64_t hall_ring(struct hall *h, int64_t now_us, hall_grants post)
+{
+    int64_t next_us = CLOCK_NEVER_US;
+
+    for (size_t k = 0; k < HALL_LOCKS; k++) {
+        pthread_mutex_lock(&h->locks[k].mutex);
+        for (size_t g = k; g < h->lines_n; g += HALL_LOCKS) {
+            int64_t at_us = ring_line(h->lines[g], now_us, post);
+
+            next_us = at_us < next_us ? at_us : next_us;
+        }
+        pthread_mutex_unlock(&h->locks[k].mutex);
+    }
+    return next_us;
 }
 
 size_t hall_used(struct hall *h)

@@ -47,6 +47,7 @@ static const char full[] =
     "  - {name: batch, key: sk-canary-2}\n"
     "accounts:\n"
     "  - {name: main, slots: {deepseek-flash: 2500, \"*\": 7}}\n"
+    "  - {name: found, learn: true}\n"
     "endpoints:\n"
     "  - name: deepseek\n"
     "    provider: deepseek\n"
@@ -89,7 +90,10 @@ static void check_sections(const struct config *c)
     CHECK_INT(c->keys[0].models[1], 1);
     CHECK_INT(c->keys[1].priority, PRIORITY_NORMAL);
     CHECK_INT(c->keys[1].models_n, 0);
-    CHECK_INT(c->accounts_n, 1);
+    CHECK_INT(c->accounts_n, 2);
+    CHECK(!c->accounts[0].learn && c->accounts[1].learn);
+    CHECK_INT(c->accounts[1].slots_n, 1); /* one for all, without a cap */
+    CHECK_INT(c->accounts[1].slots[0].n, 0);
     CHECK_INT(c->accounts[0].slots_n, 2);
     CHECK_INT(c->accounts[0].slots[1].n, 7);
 }
@@ -154,8 +158,9 @@ TEST(a_full_configuration_becomes_what_it_says)
 
     CHECK_STR(
         report.text,
-        "t:21:75: warning: ca_file has no effect on http://\n"
-        "t:29:15: warning: when connecting hangs, no other endpoint is tried: timeouts.connect (1m30s) is "
+        "t:14:5: warning: no endpoint uses the account found\n"
+        "t:22:75: warning: ca_file has no effect on http://\n"
+        "t:30:15: warning: when connecting hangs, no other endpoint is tried: timeouts.connect (1m30s) is "
         "not shorter than this deadline\n");
     if (!CHECK(c != NULL))
         return;

@@ -75,7 +75,7 @@ static size_t lay_out(struct hall *h)
         CHECK_INT((long long)(line_used(old) + line_waiting(old)), 0);
     }
     list_init(&grants);
-    line_offer(h->line, &grants);
+    line_offer(h->line, 0, &grants);
     for (struct list *node; (node = list_pop_front(&grants)) != NULL; n++)
         line_take(h->line, CONTAINER_OF(node, struct ticket, node));
     line_check(h->line);
