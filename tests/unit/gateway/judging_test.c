@@ -363,6 +363,107 @@ TEST(the_deadline_holds_meanwhile)
     }
 }
 
+/* -- helpers whose time the test chooses ---------------------------------------------------------------- */
+
+static struct task *in_hand; /* what the helpers would have */
+
+static void hold_task(struct loop *l, struct task *t)
+{
+    (void)l;
+    CHECK(in_hand == NULL);
+    in_hand = t;
+}
+
+static void bring_home(void)
+{
+    struct task *t = in_hand;
+
+    in_hand = NULL;
+    t->work(t);
+    mailbox_send(t->home, &t->message);
+}
+
+/* From here on the worker's tasks wait for bring_home. *ops lives as long as the world. */
+static void hold_tasks(struct talk *t, struct loop_ops *ops)
+{
+    *ops = *t->w->worker_loops[0]->ops;
+    ops->offload = hold_task;
+    t->w->worker_loops[0]->ops = ops;
+    in_hand = NULL;
+}
+
+/* Else a fast endpoint would fill memory with what waits behind the event, and a busy machine would be taken
+ * for an endpoint that says nothing. */
+TEST(while_an_event_is_judged_its_endpoint_is_not_read_and_not_blamed)
+{
+    struct loop_ops ops;
+    struct talk t;
+    struct buf got;
+
+    talk_begin_with(&t, ORIGIN_YAML("openai", "none") "limits: {event: 1MiB}\n"
+                                                      "timeouts: {transport: 100ms, progress: 100ms}\n");
+    hold_tasks(&t, &ops);
+    add_event(&t.text, LARGE, "");
+    while (t.text.n < 4 * LARGE)
+        add_event(&t.text, 1000, "");
+    add(&t.text, STOP DONE);
+    talk_ask(&t, STREAM_HEAD, 0, true);
+    talk_run(&t, STORY_S);
+    CHECK(in_hand != NULL);
+    CHECK(budget_used(&t.w->app->budget) < 2 * LARGE);
+    bring_home();
+    talk_run(&t, STORY_S);
+    talk_body(&t, &got);
+    CHECK(slice_eq(buf_slice(&got), buf_slice(&t.text)));
+    buf_fini(&got);
+    talk_end(&t);
+}
+
+/* Nothing but the event comes in the read that ends it. */
+TEST(an_event_may_be_the_last_that_was_read)
+{
+    struct loop_ops ops;
+    struct talk t;
+    struct buf got;
+
+    talk_begin(&t);
+    hold_tasks(&t, &ops);
+    add_event(&t.text, LARGE, "");
+    talk_ask(&t, STREAM_HEAD, sizeof STOP DONE - 1, true);
+    talk_run(&t, 100 * STORY_MS);
+    CHECK(in_hand != NULL);
+    bring_home();
+    talk_run(&t, 100 * STORY_MS);
+    origin_say(&t.origin, 0, STOP DONE);
+    talk_run(&t, 100 * STORY_MS);
+    talk_body(&t, &got);
+    CHECK_INT(got.n, t.text.n + sizeof STOP DONE - 1);
+    buf_fini(&got);
+    talk_end(&t);
+}
+
+/* The flight lives to the end of the turn in which it has ended: what comes home in it finds nobody. */
+TEST(what_comes_home_in_the_turn_of_a_cut_finds_nobody)
+{
+    for (int stream = 0; stream < 2; stream++) {
+        struct loop_ops ops;
+        struct talk t;
+
+        talk_begin(&t);
+        hold_tasks(&t, &ops);
+        add_answer(&t, stream);
+        talk_ask(&t, stream ? STREAM_HEAD : PLAIN_HEAD, 0, stream);
+        talk_run(&t, 100 * STORY_MS);
+        CHECK(in_hand != NULL);
+        control_cut(t.w->control);
+        bring_home();
+        world_run_until(t.w, 10 * STORY_S, &t.w->drained);
+        CHECK(t.w->drained && t.w->workers[0]->readings_n == 0 && t.w->workers[0]->flights_n == 0);
+        CHECK_INT(wire_count(&t.client, "xxx"), 0);
+        talk_end(&t);
+    }
+}
+
 /* -- the work itself ------------------------------------------------------------------------------------- */
 
 TEST(want_of_memory_at_the_helper_is_no_verdict_on_the_answer)

@@ -2,6 +2,8 @@
 /* Many calls and an endpoint that cannot be reached: what is tried, who waits, and for how long. */
 #include "call_kit.h"
 
+#include "base/assert.h"
+#include "support/mem_stream.h"
 #include "upstream/connect.h"
 
 #define CROWD 200
@@ -147,6 +149,65 @@ TEST(who_has_somewhere_else_to_go_does_not_wait)
     CHECK_INT(pool_take_connects(&sc.pool), 0);
     for (size_t i = 0; i < CROWD; i++)
         CHECK(crowd[i].took_us <= 2 * MS);
+    scene_fini(&sc);
+}
+
+/* -- a machine that has nothing left ------------------------------------------------------------------- */
+
+/* Connections that end like those of a process without descriptors. */
+static struct hopeless {
+    struct mem_stream stream;
+    struct timer ends;
+} hopeless[CROWD];
+
+static size_t hopeless_n;
+
+static void on_hopeless(struct timer *t)
+{
+    struct stream *s = &CONTAINER_OF(t, struct hopeless, ends)->stream.stream;
+
+    s->cb->on_close(s->ud, ERR_EXHAUSTED);
+}
+
+static struct stream *connect_hopelessly(struct loop *l, const struct addr *to, size_t pending_max)
+{
+    struct hopeless *h = &hopeless[hopeless_n++];
+
+    (void)to;
+    ASSERT(hopeless_n <= CROWD);
+    mem_stream_init(&h->stream, l, pending_max);
+    h->stream.stream.open = false;
+    timer_init(&h->ends, on_hopeless);
+    timer_set(&l->wheel, &h->ends, l->now_us + MS);
+    return &h->stream.stream;
+}
+
+TEST(an_exhausted_machine_does_not_shut_the_gate)
+{
+    const struct loop_ops *whole;
+    struct loop_ops broken;
+    struct scene sc;
+
+    scene_init(&sc);
+    whole = sc.l->ops;
+    broken = *whole;
+    broken.connect = connect_hopelessly;
+    sc.l->ops = &broken;
+    hopeless_n = 0;
+    all_come(&sc, false);
+    scene_run(&sc, 100 * MS);
+    CHECK_INT(ended(ERR_EXHAUSTED), CROWD);
+    CHECK_INT(hopeless_n, CROWD); /* each of them found out by itself: nobody shared a failure */
+    CHECK(!gate_is_shut(&sc.pool.gate) && sc.pool.last_failure != ERR_EXHAUSTED);
+    sc.l->ops = whole;
+    all_come(&sc, true); /* behind a shut gate who is in a hurry is sent away */
+    scene_run(&sc, 10 * MS);
+    CHECK_INT(ended(ERR_OK), CROWD);
+    for (size_t i = 0; i < CROWD; i++)
+        CHECK(crowd[i].took_us <= 4 * MS);
+    all_go();
+    for (size_t i = 0; i < hopeless_n; i++)
+        mem_stream_fini(&hopeless[i].stream);
     scene_fini(&sc);
 }
 
