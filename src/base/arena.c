@@ -167,7 +167,7 @@ char *arena_try_bytes(struct arena *a, size_t n)
 {
     struct arena_block *b;
 
-    if (a->at && (size_t)(a->end - a->at) >= n)
+    if (n <= a->block_bytes / 2 || (a->at && (size_t)(a->end - a->at) >= n))
         return take(a, 0, n);
     b = mem_try_alloc(sizeof(*b) + n);
     return b ? own_block(a, block_made(a, b, n)) : NULL;

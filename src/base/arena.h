@@ -26,7 +26,7 @@ void arena_reset(struct arena *a);
 void *arena_alloc(struct arena *a, size_t n); /* aligned to 16, uninitialised */
 void *arena_zalloc(struct arena *a, size_t n);
 char *arena_bytes(struct arena *a, size_t n); /* not aligned */
-/* For what may be large: NULL when the machine has no memory left. */
+/* For what may be large: NULL when the machine has no memory left; never for less than half a block. */
 char *arena_try_bytes(struct arena *a, size_t n) __attribute__((warn_unused_result));
 /* The copy is followed by a NUL that n does not count; also that of an empty or absent slice. */
 struct slice arena_dup(struct arena *a, struct slice s);

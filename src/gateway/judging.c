@@ -39,7 +39,8 @@ static void judge_event(struct judging *j)
     data = j->ev.data;
     if (j->event.kind == EVENT_PAYLOAD && relay_must_strip(&o, &j->event))
         data = answer_strip_usage(data, j->event.usage_behind, &j->arena);
-    j->rendered = render_event(j->answer.surface, &j->ev, data, &j->arena);
+    if (data.p != NULL)
+        j->rendered = render_event(j->answer.surface, &j->ev, data, &j->arena);
 }
 
 static void judge_answer(struct judging *j)

@@ -28,7 +28,7 @@ void relay_init(struct relay *r, const struct relay_opts *opts, const struct rel
     r->failure = OUTCOME_OK;
     sse_init(&r->sse, opts->event_max, opts->budget);
     buf_init(&r->prefix, PREFIX_MAX + opts->event_max, opts->budget);
-    buf_init(&r->later, opts->event_max, opts->budget);
+    buf_init(&r->later, opts->event_max + TURN_STREAM_BYTES, opts->budget);
 }
 
 void relay_fini(struct relay *r)
@@ -49,11 +49,15 @@ static enum err fail(struct relay *r, enum outcome o)
     return ERR_CANCELLED;
 }
 
+/* SLICE_NONE: there is no memory. */
 static struct slice keep(struct relay *r, struct slice bytes)
 {
-    char *copy = arena_bytes(r->opts.scratch, bytes.n);
+    char *copy = arena_try_bytes(r->opts.scratch, bytes.n);
 
-    memcpy(copy, bytes.p, bytes.n);
+    if (copy == NULL)
+        return SLICE_NONE;
+    if (bytes.n > 0)
+        memcpy(copy, bytes.p, bytes.n);
     return (struct slice){copy, bytes.n};
 }
 
@@ -71,6 +75,7 @@ static struct slice as_it_came(struct relay *r, struct slice raw)
     return was_fed(r, raw) ? raw : keep(r, raw);
 }
 
+/* SLICE_NONE: there is no memory. */
 static struct slice render(struct relay *r, const struct sse_event *ev, struct slice data)
 {
     struct slice out;
@@ -82,25 +87,32 @@ static struct slice render(struct relay *r, const struct sse_event *ev, struct s
 }
 
 /* Lets go what was held back, so that order is kept. */
-static void begin(struct relay *r)
+static enum err begin(struct relay *r)
 {
-    struct slice held = buf_slice(&r->prefix);
+    struct slice held = SLICE_NONE;
 
     if (r->begun)
-        return;
+        return ERR_OK;
+    if (r->prefix.n > 0 && (held = keep(r, buf_slice(&r->prefix))).p == NULL)
+        return fail(r, OUTCOME_EXHAUSTED);
     r->begun = true;
     r->sink->on_first(r->ud);
     if (held.n > 0)
-        r->sink->on_event(r->ud, keep(r, held));
+        r->sink->on_event(r->ud, held);
     buf_fini(&r->prefix);
+    return ERR_OK;
 }
 
 static enum err pass_on(struct relay *r, struct slice event, bool says_something)
 {
-    enum err e;
+    enum err e = ERR_OK;
 
+    if (event.p == NULL)
+        return fail(r, OUTCOME_EXHAUSTED);
     if (says_something || r->prefix.n > PREFIX_MAX)
-        begin(r);
+        e = begin(r);
+    if (e != ERR_OK)
+        return e;
     if (r->begun) {
         r->sink->on_event(r->ud, event);
         return ERR_OK;
@@ -137,6 +149,8 @@ static enum err on_payload(struct relay *r, const struct sse_event *ev, const st
     note(r, e);
     if (relay_must_strip(&r->opts, e) && r->rendered.p == NULL)
         data = answer_strip_usage(data, e->usage_behind, r->opts.scratch);
+    if (data.p == NULL)
+        return fail(r, OUTCOME_EXHAUSTED);
     /* An ordinary end without any text is decided at the end mark: it may be an empty answer. */
     return pass_on(r, render(r, ev, data), says_something(e));
 }
@@ -270,6 +284,8 @@ enum outcome relay_judged(struct relay *r, const struct sse_event *ev, const str
     enum err err = ERR_OK;
 
     ASSERT(r->away);
+    if (later.p == NULL)
+        return result(r, fail(r, OUTCOME_EXHAUSTED));
     r->away = false;
     buf_fini(&r->later);
     r->sse.comment_bytes += sse_comment_bytes(ev);

@@ -46,7 +46,9 @@ struct slice render_event(const struct surface *surface, const struct sse_event 
          lf++)
         lines++;
     n = name_n + data.n + lines * (sizeof LEAD - 1) + sizeof BLANK - 1;
-    out = at = arena_bytes(arena, n);
+    out = at = arena_try_bytes(arena, n);
+    if (out == NULL)
+        return SLICE_NONE;
     if (name_n > 0) {
         at = put(at, NAME, sizeof NAME - 1);
         at = put(at, ev->event.p, ev->event.n);

@@ -48,7 +48,8 @@ void answer_event(const struct answer_opts *o, struct slice data, struct json_po
     json_free(&doc);
 }
 
-/* Every event of a stream whose usage was asked for has `"usage":null` somewhere, with another member in
+/* False: it stands elsewhere. *out is SLICE_NONE when there is no memory.
+ * Every event of a stream whose usage was asked for has `"usage":null` somewhere, with another member in
  * front of it: the one place where it stands is known from the parse, and cut out. Checked, because the
  * parser promises nothing of where it keeps its strings. */
 static bool cut_null(struct slice data, size_t behind, struct arena *arena, struct slice *out)
@@ -61,7 +62,10 @@ static bool cut_null(struct slice data, size_t behind, struct arena *arena, stru
 
     if (from >= data.n || to >= data.n || memcmp(data.p + from, MEMBER, sizeof MEMBER - 1) != 0)
         return false;
-    copy = arena_bytes(arena, data.n);
+    *out = SLICE_NONE;
+    copy = arena_try_bytes(arena, data.n);
+    if (copy == NULL)
+        return true;
     memcpy(copy, data.p, from);
     memcpy(copy + from, data.p + to, data.n - to);
     *out = (struct slice){copy, data.n - (sizeof MEMBER - 1)};
@@ -87,7 +91,7 @@ struct slice answer_strip_usage(struct slice data, size_t behind, struct arena *
             splice_keep(&s, &m);
     }
     result = splice_end(&s);
-    return result.p ? result : piece;
+    return result.p != NULL || s.failed ? result : piece;
 }
 
 static enum err judge(const struct answer_opts *o, struct json_value root, struct answer *out)

@@ -17,8 +17,11 @@ static void append(struct splice *s, struct slice piece)
  * arena. */
 static void flatten(struct splice *s)
 {
-    s->flat = arena_bytes(s->arena, s->bound);
+    s->flat = arena_try_bytes(s->arena, s->bound);
+    s->failed = s->flat == NULL;
     s->total = 0;
+    if (s->failed)
+        s->n = 0;
     for (size_t i = 0; i < s->n; i++)
         append(s, s->pieces[i]);
     s->n = 0;
@@ -31,6 +34,8 @@ static void put(struct splice *s, struct slice piece)
     ASSERT(piece.n <= s->bound - s->total);
     if (!s->flat && s->n == s->max)
         flatten(s);
+    if (s->failed)
+        return;
     if (s->flat) {
         append(s, piece);
         return;

@@ -23,6 +23,7 @@ struct splice {
         *pieces;   /* set, with max, after splice_init by who wants pieces; else the result is contiguous */
     size_t max, n; /* places in `pieces`, and how many are used; one piece when they did not suffice */
     char *flat;    /* contiguous result, once begun */
+    bool failed;   /* there was no memory for it: the result is of no use */
     size_t bound;  /* most bytes that the result can have */
     size_t total;  /* bytes of the result so far */
     size_t from;   /* text before this offset has been dealt with */
@@ -42,7 +43,8 @@ void splice_value(struct splice *s, const struct member *m, struct slice value);
 void splice_part(struct splice *s, struct slice part, struct slice value);
 void splice_add(struct splice *s, struct slice name,
                 struct slice value); /* name: ASCII without need of escapes */
-/* The rest of the text. The contiguous result, or SLICE_NONE when it is in pieces. */
+/* The rest of the text. The contiguous result, or SLICE_NONE when it is in pieces or there was no memory for
+ * it; then there are no pieces either. */
 struct slice splice_end(struct splice *s);
 
 #endif

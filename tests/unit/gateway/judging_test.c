@@ -3,8 +3,6 @@
  * what it would have been. */
 #include "gateway/judging.h"
 
-#include "base/mem.h"
-#include "llm/surface.h"
 #include "wire_kit.h"
 
 #define LARGE ((size_t)600 * 1024)
@@ -269,6 +267,46 @@ TEST(large_plain_answers_are_judged_by_helpers)
     plain("{\"error\":{\"code\":400,\"message\":\"no such thing\",\"x\":\"", "\"}}", 400, "no such thing");
 }
 
+/* In no form that llm/redact.h knows. */
+#define SECRET "tide-and-time-wait-for-none"
+
+TEST(a_credential_in_the_words_of_a_large_error_does_not_leave)
+{
+    for (int stream = 0; stream < 2; stream++) {
+        struct talk t;
+
+        talk_begin_with(&t, ORIGIN_YAML("openai", SECRET));
+        add(&t.text, stream ? "data: " : "");
+        add(&t.text, "{\"error\":{\"code\":400,\"message\":\"no " SECRET " here\",\"x\":\"");
+        add_letters(&t.text, LARGE);
+        add(&t.text, stream ? "\"}}\n\n" : "\"}}");
+        talk_ask(&t, stream ? STREAM_HEAD : PLAIN_HEAD, 0, stream);
+        talk_run(&t, STORY_S);
+        CHECK(origin_was_asked(&t.origin, SECRET) && t.away_n > 0);
+        CHECK(wire_expect(&t.client, "no ****") && wire_has(&t.client, " here"));
+        CHECK(!wire_has(&t.client, SECRET));
+        talk_end(&t);
+    }
+}
+
+/* Its lines are joined in further memory, which the budget does not have. */
+TEST(an_event_that_cannot_be_put_together_is_not_left_out)
+{
+    struct talk t;
+
+    talk_begin_with(&t, ORIGIN_YAML("openai", "none") "limits: {memory: 1200KiB}\n");
+    add(&t.text, SMALL("a") "data: {\"choices\":[{\"index\":0,\r\ndata: \"delta\":{\"content\":\"");
+    add_letters(&t.text, LARGE);
+    add(&t.text, "\"}}]}\r\n\r\n" STOP DONE);
+    talk_ask(&t, STREAM_HEAD, 0, true);
+    talk_run(&t, STORY_S);
+    CHECK(t.away_n > 0);
+    CHECK_INT(wire_count(&t.client, SMALL("a")), 1);
+    CHECK(wire_expect(&t.client, "memory_budget_exhausted") && !wire_has(&t.client, "[DONE]"));
+    CHECK(world_is_idle(t.w) && budget_used(&t.w->app->budget) == 0);
+    talk_end(&t);
+}
+
 /* -- what happens meanwhile ------------------------------------------------------------------------------ */
 
 static void add_answer(struct talk *t, bool stream)
@@ -422,18 +460,14 @@ TEST(while_an_event_is_judged_its_endpoint_is_not_read_and_not_blamed)
 /* Nothing but the event comes in the read that ends it. */
 TEST(an_event_may_be_the_last_that_was_read)
 {
-    struct loop_ops ops;
     struct talk t;
     struct buf got;
 
     talk_begin(&t);
-    hold_tasks(&t, &ops);
     add_event(&t.text, LARGE, "");
     talk_ask(&t, STREAM_HEAD, sizeof STOP DONE - 1, true);
     talk_run(&t, 100 * STORY_MS);
-    CHECK(in_hand != NULL);
-    bring_home();
-    talk_run(&t, 100 * STORY_MS);
+    CHECK_INT(t.away_n, 1);
     origin_say(&t.origin, 0, STOP DONE);
     talk_run(&t, 100 * STORY_MS);
     talk_body(&t, &got);
@@ -461,23 +495,5 @@ TEST(what_comes_home_in_the_turn_of_a_cut_finds_nobody)
         CHECK(t.w->drained && t.w->workers[0]->readings_n == 0 && t.w->workers[0]->flights_n == 0);
         CHECK_INT(wire_count(&t.client, "xxx"), 0);
         talk_end(&t);
-    }
-}
-
-/* -- the work itself ------------------------------------------------------------------------------------- */
-
-TEST(want_of_memory_at_the_helper_is_no_verdict_on_the_answer)
-{
-    for (int is_event = 0; is_event < 2; is_event++) {
-        struct relay_opts o = {.answer = {surface_get(SURFACE_CHAT), dialect_get(DIALECT_OPENAI)}};
-        struct judging *j = judging_new(&o, is_event);
-
-        buf_init(&j->text, WIRE_MAX, NULL);
-        add_event(&j->text, LARGE, "");
-        *mem_faults() = (struct mem_faults){.on = true, .n = 1};
-        judging_work(j);
-        *mem_faults() = (struct mem_faults){.on = false};
-        CHECK_INT(j->err, ERR_EXHAUSTED);
-        judging_free(&j);
     }
 }
