@@ -57,7 +57,8 @@ static void make_body(const struct prepare_ask *ask, struct arena *arena, struct
 {
     size_t n = ask->alias != NULL ? ask->alias->sets_n : 0;
     struct request_set *sets = arena_alloc(arena, n * sizeof *sets);
-    struct slice *pieces = arena_alloc(arena, REQUEST_PIECES_MAX * sizeof *pieces);
+    size_t max = request_pieces_max(ask->request);
+    struct slice *pieces = arena_alloc(arena, max * sizeof *pieces);
     struct request_edit edit = {.model = ask->target->model.p != NULL ? ask->target->model : ask->upstream,
                                 .sets = sets,
                                 .sets_n = n,
@@ -67,7 +68,7 @@ static void make_body(const struct prepare_ask *ask, struct arena *arena, struct
     for (size_t i = 0; i < n; i++)
         sets[i] = (struct request_set){ask->alias->sets[i].name, ask->alias->sets[i].json};
     out->body = pieces;
-    out->body_n = request_rewrite(ask->request, &edit, arena, pieces, REQUEST_PIECES_MAX, &out->body_bytes);
+    out->body_n = request_rewrite(ask->request, &edit, arena, pieces, max, &out->body_bytes);
 }
 
 void prepare_request(const struct prepare_ask *ask, struct arena *arena, struct client_request *out)

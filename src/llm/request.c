@@ -19,6 +19,7 @@ struct rewriting {
     bool *set_done;     /* of edit->sets: written already */
     bool asks;          /* stream_options.include_usage must become true */
     bool options_done;
+    size_t developers_n;    /* of the request's index, dealt with */
     size_t last[CONTROL_N]; /* with doubled members: where the one that counts starts */
 };
 
@@ -112,6 +113,16 @@ static bool is_void(const struct request_edit *edit, size_t i)
            slice_eq(name, slice_of("stream_options"));
 }
 
+/* Along the index: walking over a large body would hold the loop. */
+static void rename_found(struct rewriting *w, const struct member *messages)
+{
+    const struct request *c = w->request;
+    const char *end = messages->value.p + messages->value.n;
+
+    for (; w->developers_n < c->developers_n && c->developers[w->developers_n].p < end; w->developers_n++)
+        splice_part(&w->splice, c->developers[w->developers_n], SLICE("\"system\""));
+}
+
 /* Everything but the one word stays as it is. */
 static void rename_developer(struct rewriting *w, const struct member *messages)
 {
@@ -120,6 +131,10 @@ static void rename_developer(struct rewriting *w, const struct member *messages)
     struct member m;
 
     splice_keep(&w->splice, messages);
+    if (w->request->index.n > 0) {
+        rename_found(w, messages);
+        return;
+    }
     elements_init(&each, messages->value);
     while (elements_next(&each, &text)) {
         members_init(&message, text);
@@ -162,6 +177,12 @@ static size_t bound_of(const struct rewriting *w)
     for (size_t i = 0; i < w->edit->sets_n; i++)
         bound += w->edit->sets[i].name.n + w->edit->sets[i].json.n + sizeof ",\"\":";
     return bound + 32; /* include_usage inside options that are there already */
+}
+
+/* An edit ends the piece before it and may add one. */
+size_t request_pieces_max(const struct request *c)
+{
+    return REQUEST_PIECES_MAX + 2 * (c->index.n + c->developers_n);
 }
 
 size_t request_rewrite(const struct request *c, const struct request_edit *edit, struct arena *arena,
@@ -210,6 +231,12 @@ void request_move(struct request *to, const struct request *from, struct slice b
 
         memcpy(members, from->index.members, from->index.n * sizeof *members);
         to->index.members = members;
+    }
+    if (from->developers_n > 0) {
+        struct slice *developers = arena_alloc(arena, from->developers_n * sizeof *developers);
+
+        memcpy(developers, from->developers, from->developers_n * sizeof *developers);
+        to->developers = developers;
     }
     if (from->estimate != NULL) {
         struct estimate *estimate = ARENA_NEW(arena, struct estimate);

@@ -27,6 +27,9 @@ struct request {
     /* of a large body only (request_parse_large): */
     struct members_index index;      /* of `body`, in the arena */
     const struct estimate *estimate; /* in the arena */
+    const struct slice
+        *developers; /* where the word stands as the role of a message, in order; in the arena */
+    size_t developers_n;
 };
 
 /* What is wrong with a request. */
@@ -44,12 +47,13 @@ enum err request_parse(const struct surface *surface, struct slice body, struct 
 /* A body of that many bytes and more takes milliseconds to read (256 KiB: 1 ms of text, 2.6 ms of brackets
  * inside each other): not on a loop, and not with a document. */
 #define REQUEST_LARGE_BYTES ((size_t)256 << 10)
-#define REQUEST_MEMBERS_MAX 4096 /* top-level members of a large body */
+#define REQUEST_MEMBERS_MAX 4096    /* top-level members of a large body */
+#define REQUEST_DEVELOPERS_MAX 4096 /* messages of the role "developer" in it */
 
 /* The same for a large body, with the same verdicts but these: a body of more than REQUEST_MEMBERS_MAX
- * members, or with a member of more than 64 KiB where a name, a number or options belong, is refused. Needs
- * next to no memory besides the body, and fills in `index` and `estimate`. Thread: any that owns body and
- * arena. */
+ * members, with more than REQUEST_DEVELOPERS_MAX messages of the role "developer", or with a member of more
+ * than 64 KiB where a name, a number or options belong, is refused. Needs next to no memory besides the body,
+ * and fills in what is of a large body only. Thread: any that owns body and arena. */
 enum err request_parse_large(const struct surface *surface, struct slice body, struct arena *arena,
                              struct request *out, struct request_fault *fault);
 
@@ -72,6 +76,9 @@ struct request_edit {
 };
 
 #define REQUEST_PIECES_MAX 32
+
+/* How many pieces the rewriting should be given, so that no large body needs to be copied. */
+size_t request_pieces_max(const struct request *c);
 
 /* A body with several members of one name is read as Python and JavaScript read it (the last counts), but
  * an upstream may read it differently, and so be given a model that was never checked. Hence of model,

@@ -6,6 +6,7 @@
 #include "llm/request.h"
 
 #include "base/assert.h"
+#include "base/buf.h"
 #include "base/json_check.h"
 #include "llm/request_fields.h"
 
@@ -103,25 +104,52 @@ static enum err read_member(struct large *l, const struct member *m, struct slic
     return e;
 }
 
-static bool has_developer(struct slice messages)
+/* Adds the places of the word to `found`; whether the messages have the role (of doubled ones the last
+ * counts). */
+static enum err find_developers(struct slice messages, struct buf *found, bool *has)
 {
     struct members each, message;
     struct slice text;
     struct member m;
+    enum err e = ERR_OK;
 
+    *has = false;
     elements_init(&each, messages);
-    while (elements_next(&each, &text)) {
+    while (e == ERR_OK && elements_next(&each, &text)) {
         bool developer = false;
 
         members_init(&message, text);
-        while (members_next(&message, &m)) {
-            if (member_is(&m, SLICE("role")))
-                developer = member_holds(&m, SLICE("developer"));
+        while (e == ERR_OK && members_next(&message, &m)) {
+            if (!member_is(&m, SLICE("role")))
+                continue;
+            developer = member_holds(&m, SLICE("developer"));
+            if (developer)
+                e = buf_add(found, (struct slice){(const char *)&m.value, sizeof m.value});
         }
-        if (developer)
-            return true;
+        *has = *has || developer;
     }
-    return false;
+    return e;
+}
+
+static enum err note_developers(struct request *out, struct arena *arena, struct request_fault *fault)
+{
+    struct buf found;
+    enum err e = ERR_OK;
+
+    buf_init(&found, REQUEST_DEVELOPERS_MAX * sizeof(struct slice), NULL);
+    for (size_t i = 0; i < out->index.n && e == ERR_OK; i++) {
+        if (member_is(&out->index.members[i], SLICE("messages")))
+            e = find_developers(out->index.members[i].value, &found, &out->has_developer);
+    }
+    if (e == ERR_TOO_LARGE)
+        e = request_complain(fault, ERR_BAD_FIELD, "messages",
+                             "The request has more than 4096 messages of the role developer.");
+    if (e == ERR_OK && found.n > 0) {
+        out->developers = memcpy(arena_alloc(arena, found.n), found.p, found.n);
+        out->developers_n = found.n / sizeof(struct slice);
+    }
+    buf_fini(&found);
+    return e;
 }
 
 static enum err read_members(struct request *out, struct arena *arena, struct request_fault *fault)
@@ -135,7 +163,7 @@ static enum err read_members(struct request *out, struct arena *arena, struct re
     if (e == ERR_OK)
         e = request_fields_read(&l.fields, arena, out, fault);
     if (e == ERR_OK && l.input != NULL && out->surface->id == SURFACE_CHAT)
-        out->has_developer = has_developer(l.input->value);
+        e = note_developers(out, arena, fault);
     for (size_t i = 0; i < PARSED_N; i++)
         json_free(&l.docs[i]);
     return e;
