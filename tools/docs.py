@@ -272,7 +272,7 @@ def turn(table):
              'next one, in its order. How long turns really were: `tidegate_loop_held_seconds_max` and',
              '`tidegate_loop_long_turns_total` in [metrics.md](metrics.md).', '',
              'Between two turns of nothing but events of streams under way, of which ten thousand a second',
-             'or more come, the loop rests for a tenth of a millisecond, so that more of them share a turn:',
+             'or more come, the loop rests for 0.3 ms, so that more of them share a turn:',
              '`src/io/moderation.h` says when, `tidegate_loop_rests_total` how often, [bench.md](bench.md)',
              'what it gives.', '']
     rows = [[f'{table.number(r, "value"):,}', plain(r['text']), plain(r['why'])] for r in table.rows]

@@ -8,7 +8,7 @@ bool moderation_turn(struct moderation *m, size_t sources, size_t events, int64_
 
     m->events += events;
     if (passed_us >= MODERATION_WINDOW_US) {
-        m->dense = (int64_t)m->events >= passed_us / MODERATION_REST_US;
+        m->dense = (int64_t)m->events >= passed_us / MODERATION_DENSE_US;
         m->events = 0;
         m->since_us = now_us;
     }

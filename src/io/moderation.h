@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Moderation: a loop that relays thousands of events a second rests for a tenth of a millisecond between two
- * turns, so that more of them share a turn.
+/* Moderation: a loop that relays ten thousand events a second or more rests for 0.3 ms between two turns, so
+ * that several of them share a turn.
  *
  * Why: at ten or twenty thousand events a second a loop wakes for one or two of them at a time, and each time
  * pays a call of epoll, and instructions and data that the kernel has driven out of the cache meanwhile: a
@@ -8,7 +8,7 @@
  * (interrupt moderation, "adaptive-rx"). Events of different streams are never joined, and one of a stream
  * would have to come within the rest to be read together with its predecessor.
  *
- * When: only if a rest is likely to bring another event, only behind a turn of nothing but events of streams
+ * When: only if a rest is likely to bring more events, only behind a turn of nothing but events of streams
  * under way (so that whoever asks one thing at a time never waits), and only behind a small one (so that a
  * loop with enough to do goes on at once). */
 #ifndef IO_MODERATION_H
@@ -18,14 +18,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MODERATION_REST_US INT64_C(100)
+#define MODERATION_REST_US INT64_C(300)
+#define MODERATION_DENSE_US INT64_C(100) /* an event in that time or sooner: a rest brings three */
 #define MODERATION_WINDOW_US INT64_C(10000)
 #define MODERATION_TURN_EVENTS 16 /* a turn with so many is large enough */
 
 struct moderation {
     int64_t since_us; /* when the window began */
     uint64_t events;  /* in it */
-    bool dense;       /* the last window had one or more for each rest */
+    bool dense;       /* in the last window they came at MODERATION_DENSE_US or sooner */
     uint64_t rests;   /* so far; read by other threads (relaxed) */
 };
 

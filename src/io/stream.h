@@ -72,8 +72,8 @@ void stream_set_cb(struct stream *s, const struct stream_cb *cb, void *ud);
 void stream_touches(struct stream *s, const void *object, size_t from, size_t n);
 /* ... and lead to output on that stream. */
 void stream_leads_to(struct stream *s, const struct stream *other);
-/* Until its callbacks are set anew: it brings one event after the other, and a tenth of a millisecond is
- * nothing to them (io/moderation.h). */
+/* Until its callbacks are set anew: it brings one event after the other, and 0.3 ms are nothing
+ * to them (io/moderation.h). */
 void stream_is_under_way(struct stream *s);
 /* Queues bytes (see lifetime above). Small pieces that follow each other in memory are joined. */
 void stream_send(struct stream *s, struct slice bytes);

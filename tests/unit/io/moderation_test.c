@@ -45,7 +45,7 @@ TEST(does_not_rest_where_a_rest_would_bring_nothing)
 {
     struct story s = begin();
 
-    CHECK_INT((int)turns(&s, 1, 1, 2 * MODERATION_REST_US, CLOCK_SECOND_US), 0);
+    CHECK_INT((int)turns(&s, 1, 1, 2 * MODERATION_DENSE_US, CLOCK_SECOND_US), 0);
 }
 
 TEST(does_not_rest_behind_anything_else_than_events)
@@ -97,7 +97,7 @@ TEST(random_turns_keep_the_rules)
             s.now_us += (int64_t)rng_below(&dice, 1 + 20 * (uint64_t)(round + 1));
             events += n;
             if (s.now_us - since_us >= MODERATION_WINDOW_US) {
-                dense = events >= (uint64_t)(s.now_us - since_us) / MODERATION_REST_US;
+                dense = events >= (uint64_t)(s.now_us - since_us) / MODERATION_DENSE_US;
                 events = 0;
                 since_us = s.now_us;
             }
