@@ -8,8 +8,11 @@
 
 struct judging *judging_new(const struct relay_opts *o, bool is_event)
 {
+    uint64_t short_n = mem_short_n();
     struct judging *j = MEM_NEW(struct judging);
 
+    if (mem_short_n() != short_n)
+        j->err = ERR_EXHAUSTED;
     j->is_event = is_event;
     j->answer = o->answer;
     j->include_usage = o->include_usage;
@@ -54,6 +57,8 @@ void judging_work(struct judging *j)
 {
     uint64_t short_n = mem_short_n(); /* of the helper's thread */
 
+    if (j->err != ERR_OK) /* it came out of the reserve */
+        return;
     if (j->is_event)
         judge_event(j);
     else

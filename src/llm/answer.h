@@ -56,8 +56,9 @@ void answer_event(const struct answer_opts *o, struct slice data, struct json_po
 void usage_update(struct usage *u, const struct usage *later);
 
 /* Rewrites the data of an event without its top-level "usage" member (any number of them): the client did
- * not ask for it. `behind`: the event's usage_behind, or 0. Returns the new data: a slice of `data` itself
- * when nothing had to go, else bytes in the arena; SLICE_NONE when there is no memory for them. */
+ * not ask for it. `behind`: the event's usage_behind, or 0: then it is searched for. Returns the new data: a
+ * slice of `data` itself when nothing had to go, else bytes in the arena; SLICE_NONE when there is no memory
+ * for them. */
 struct slice answer_strip_usage(struct slice data, size_t behind, struct arena *arena);
 
 /* The verdict on a whole plain answer. */

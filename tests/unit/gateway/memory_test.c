@@ -245,6 +245,7 @@ TEST(an_answer_too_large_to_be_held_back)
 {
     TALE(.name = "large answer", .model = "any~tokens=4000", .more = "limits: {answer: 16KiB}\n");
     TALE(.name = "held answer", .model = "any~tokens=4000");
+    TALE(.name = "answer that a helper judges", .model = "any~tokens=60000");
 }
 
 TEST(what_the_gateway_answers_itself)

@@ -279,6 +279,19 @@ static void check_strip(const char *data, const char *want)
     tap_guard_free(copy, n);
 }
 
+/* It is not searched for: what stands before it is no JSON, which a walk would not get past. */
+TEST(usage_whose_place_is_known_is_cut_out_there)
+{
+    static const char data[] = "{\"a\":1 x,\"usage\":null,\"b\":2}";
+    struct arena arena;
+    struct slice got;
+
+    arena_init(&arena, NULL, 0, 4096);
+    got = answer_strip_usage(SLICE(data), sizeof "\"a\":1 x," - 1, &arena);
+    CHECK_MEM(got.p, got.n, "{\"a\":1 x,\"b\":2}", sizeof "{\"a\":1 x,\"b\":2}" - 1);
+    arena_fini(&arena);
+}
+
 TEST(strips_usage_wherever_it_stands)
 {
     check_strip("{\"usage\":null}", "{}");
