@@ -4,7 +4,7 @@
  * STATES is the table; `go` drives it. What happens from outside (a grant, bytes of a response, a clock, a
  * subscriber that leaves) ends in one of the functions under "what happens", which moves the flight on.
  *
- * Settling: every end of a call goes through settle_call exactly once; `calling` asserts it. */
+ * Settling: every end of a call goes through flight_settle exactly once; `calling` asserts it. */
 #include "gateway/flight_private.h"
 
 #include "base/assert.h"
