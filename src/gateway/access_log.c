@@ -98,14 +98,19 @@ static void put_number(struct line *l, struct slice name, int64_t v)
  * forged. */
 static void put_text(struct line *l, struct slice name, struct slice text, size_t max)
 {
+    size_t at;
+
     put(l, name);
     put(l, SLICE("\""));
     if (text.n > max)
         text.n = max;
-    for (size_t i = 0; i < text.n; i++) {
-        char c = text.p[i];
+    at = l->n;
+    put(l, text);
+    for (size_t i = at; i < l->n; i++) {
+        char c = l->p[i];
 
-        put(l, (struct slice){c < ' ' || c > '~' || c == '"' || c == '\\' ? "?" : &text.p[i], 1});
+        if (c < ' ' || c > '~' || c == '"' || c == '\\')
+            l->p[i] = '?';
     }
     put(l, SLICE("\""));
 }

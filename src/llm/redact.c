@@ -11,6 +11,11 @@
 /* How keys of the well-known providers begin; the space of "Bearer " stands for any white space. */
 static const char *const prefixes[] = {"sk-", "key-", "gsk_", "xai-", "pplx-", "AIza", "Bearer "};
 
+/* Every other byte is itself: what most of a text is made of. */
+static const bool may_begin[256] = {
+    ['s'] = true, ['S'] = true, ['k'] = true, ['K'] = true, ['g'] = true, ['G'] = true, ['x'] = true,
+    ['X'] = true, ['p'] = true, ['P'] = true, ['a'] = true, ['A'] = true, ['b'] = true, ['B'] = true};
+
 enum {
     TOKEN_MIN = 6, /* shorter ones are words or placeholders */
     TOKEN_SURE_MIN =
@@ -61,6 +66,8 @@ static size_t secret_n(struct slice in, size_t at)
     bool in_word = at > 0 && is_alnum(in.p[at - 1]);
 
     for (size_t k = 0; k < COUNT_OF(prefixes); k++) {
+        if (fold(prefixes[k][0]) != fold(in.p[at]))
+            continue;
         size_t n = prefix_n(in, at, prefixes[k]), begin = at + n, end = begin;
         bool telling = false;
 
@@ -88,6 +95,21 @@ static size_t control_n(struct slice in, size_t at)
     return c == 0xc2 && at + 1 < in.n && (unsigned char)in.p[at + 1] < 0xa0 ? 2 : 0;
 }
 
+/* How many bytes at `at` begin no credential and are no control characters. */
+static size_t plain_n(struct slice in, size_t at)
+{
+    size_t i = at;
+
+    while (i < in.n) {
+        unsigned char c = (unsigned char)in.p[i];
+
+        if (may_begin[c] || c < 0x20 || c == 0x7f || c == 0xc2)
+            break;
+        i++;
+    }
+    return i - at;
+}
+
 /* Appends what fits; false when something had to be left out. */
 static bool put(char *out, size_t cap, size_t *n, struct slice s)
 {
@@ -105,8 +127,14 @@ size_t redact_text(struct slice in, char *out, size_t cap)
 
     ASSERT(cap > 0);
     while (at < in.n && fits) {
-        size_t secret = secret_n(in, at), control = control_n(in, at);
+        size_t plain = plain_n(in, at), secret, control;
 
+        fits = put(out, cap, &n, (struct slice){in.p + at, plain});
+        at += plain;
+        if (!fits || at == in.n)
+            break;
+        secret = secret_n(in, at);
+        control = control_n(in, at);
         if (secret > 0)
             fits = put(out, cap, &n, (struct slice){in.p + at, 3}) && put(out, cap, &n, SLICE("***"));
         else

@@ -75,3 +75,23 @@ TEST(the_end_is_cut_between_characters)
         CHECK(!strstr(out, "S"));
     }
 }
+
+/* Most bytes are taken in runs: none of them may swallow the beginning of a key, whatever stands before it.
+ */
+TEST(a_key_is_seen_behind_every_byte_and_in_every_case)
+{
+    static const char *const keys[] = {"sk-",  "SK-",   "key-",  "Key-", "gsk_", "GSK_",    "xai-",
+                                       "XAI-", "pplx-", "Pplx-", "AIza", "aiza", "Bearer ", "BEARER "};
+
+    for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+        for (int before = 0; before < 256; before++) {
+            char in[96], out[96];
+            int n = snprintf(in, sizeof in, "we met .%s1234567890abcdefghijklmnop, there", keys[k]);
+
+            in[7] = (char)before;
+            CHECK(redact_text((struct slice){in, (size_t)n}, out, sizeof out) > 0);
+            if (!CHECK(strstr(out, "***") != NULL && strstr(out, "67890abc") == NULL))
+                printf("# %s behind %d: %s\n", keys[k], before, out);
+        }
+    }
+}
