@@ -92,7 +92,7 @@ static size_t control_n(struct slice in, size_t at)
 
     if (c < 0x20 || c == 0x7f)
         return 1;
-    return c == 0xc2 && at + 1 < in.n && (unsigned char)in.p[at + 1] < 0xa0 ? 2 : 0;
+    return c == 0xc2 && at + 1 < in.n && ((unsigned char)in.p[at + 1] & 0xe0) == 0x80 ? 2 : 0;
 }
 
 /* How many bytes at `at` begin no credential and are no control characters. */

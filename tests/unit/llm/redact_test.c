@@ -83,7 +83,7 @@ TEST(a_key_is_seen_behind_every_byte_and_in_every_case)
     static const char *const keys[] = {"sk-",  "SK-",   "key-",  "Key-", "gsk_", "GSK_",    "xai-",
                                        "XAI-", "pplx-", "Pplx-", "AIza", "aiza", "Bearer ", "BEARER "};
 
-    for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
         for (int before = 0; before < 256; before++) {
             char in[96], out[96];
             int n = snprintf(in, sizeof in, "we met .%s1234567890abcdefghijklmnop, there", keys[k]);
