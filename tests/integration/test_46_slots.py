@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Slots that are learned, in the real program: an account takes so many calls at a time and says so to nobody.
-A crowd past that is answered whole, on one worker and on several, while few calls are wasted to find out."""
+"""Slots that are learned, in the real program: an account takes so many calls at a time and says so to
+nobody. A crowd past that is answered whole, on one worker and on several, while few calls are wasted to find
+out."""
 import concurrent.futures
 import re
 
