@@ -68,6 +68,16 @@ static void read_provider(struct draft *d, const struct node *n, void *into)
     nearest_complain(&near, d->notes, n->at, unknown);
 }
 
+/* Some have a key in their path or host: what the environment adds to a URL is shown by name. One that comes
+ * from there whole (OPENAI_BASE_URL) is what users want to see. */
+static struct slice shown_url(const struct node *n, struct slice url)
+{
+    bool whole =
+        slice_starts(n->raw, SLICE("${")) && slice_find(n->raw, SLICE("}")) == (ptrdiff_t)n->raw.n - 1;
+
+    return n->env && !whole ? n->raw : url;
+}
+
 static void read_url(struct draft *d, const struct node *n, void *into)
 {
     struct config_endpoint *e = into;
@@ -82,7 +92,7 @@ static void read_url(struct draft *d, const struct node *n, void *into)
         notes_error(d->notes, n->at, "url: %s", why);
         return;
     }
-    e->url = arena_dup(d->arena, url);
+    e->url = arena_dup(d->arena, shown_url(n, url));
     e->tls = origin.tls;
     e->host = origin.host;
     e->port = origin.port;
@@ -199,7 +209,8 @@ static void warn(struct draft *d, const struct config_endpoint *e, const struct 
     if (e->provider == PROVIDER_OPENAI && e->base_path.n == 0)
         notes_warning(d->notes, url->at, "the url has no path; OpenAI's API and most others are under /v1");
     if (!e->tls && !loopback && e->key_mode != KEY_NONE)
-        notes_warning(d->notes, url->at, "http:// sends the key to %s unencrypted", e->host);
+        notes_warning(d->notes, url->at, "http:// sends the key to %s unencrypted",
+                      url->env ? "that host" : e->host);
     if (!node_find(n, "key") && e->tls && !loopback)
         notes_warning(d->notes, n->at, "no key: calls carry no credential; say key: none if that is meant");
 }

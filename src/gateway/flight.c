@@ -77,7 +77,7 @@ static void settle_seat(struct flight *f, enum outcome o)
 {
     struct slots_report r = {o, f->verdict.retry_after_us};
 
-    if (o == OUTCOME_ACCOUNT_BUSY && f->seat.ticket.learns)
+    if (o == OUTCOME_ACCOUNT_BUSY && seat_learns(&f->seat))
         go_back(f);
     admission_settle(&f->seat, &r, flight_now_us(f), &f->w->loop->dice);
     worker_ring_at(f->w, f->seat.wake_us);
@@ -155,7 +155,7 @@ static enum err on_call_head(void *ud, const struct http_response *rs)
 /* Who learns from the time to first token hears of it at once: an answer may last for minutes. */
 static void note_first(struct flight *f)
 {
-    if (!f->calling || !f->request.stream || !f->seat.ticket.learns)
+    if (!f->calling || !f->request.stream || !seat_learns(&f->seat))
         return;
     admission_first(&f->seat, flight_now_us(f));
     worker_ring_at(f->w, f->seat.wake_us);

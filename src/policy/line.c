@@ -94,7 +94,7 @@ static bool reserve(struct line *l, struct line_model *m, struct ticket *t)
         t->tier = (int)tier;
         t->endpoint = m->targets[t->target].endpoint;
         t->counter = line_counter_of(l, &m->targets[t->target], t);
-        t->learns = slots_learns(&l->slots, t->counter);
+        __atomic_store_n(&t->learns, slots_learns(&l->slots, t->counter), __ATOMIC_RELAXED);
         slots_reserve(&l->slots, t->counter, &t->call, l->seen_us);
         list_push_back(&l->held, &t->held);
         l->held_n++;

@@ -39,9 +39,10 @@ struct ticket {
     /* set while GRANTED or TAKEN: */
     int target; /* index over all tiers of the model */
     int tier;
-    int endpoint;           /* index in the configuration's endpoints */
-    int counter;            /* slot counter that was reserved, -1: none */
-    bool learns;            /* line_first should be called */
+    int endpoint; /* index in the configuration's endpoints */
+    int counter;  /* slot counter that was reserved, -1: none */
+    /* line_first should be called; atomic: a reload may change it while its owner looks */
+    bool learns;
     struct slots_call call; /* its prompt_tokens are set before it is admitted */
 };
 

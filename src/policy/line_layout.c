@@ -130,7 +130,7 @@ static void move_held(struct line *from, struct ticket *t, struct line *to)
     counter = line_counter_of(to, &m->targets[t->target], t);
     slots_carry(&from->slots, t->counter, &to->slots, counter);
     t->counter = counter;
-    t->learns = slots_learns(&to->slots, counter);
+    __atomic_store_n(&t->learns, slots_learns(&to->slots, counter), __ATOMIC_RELAXED);
     list_push_back(&to->held, &t->held);
     to->held_n++;
     to->unlimited_n += t->counter == SLOTS_UNLIMITED;

@@ -41,7 +41,13 @@ void seat_init(struct seat *s, struct admission *a, struct mailbox *box, void (*
 enum line_verdict admission_enter(struct seat *s, int64_t now_us, struct rng *dice);
 /* Gives back whatever the seat holds: a slot, a place, a grant under way. Idempotent. */
 void admission_leave(struct seat *s, int64_t now_us, struct rng *dice);
-/* The first payload event of its call has come: worth telling if ticket.learns. */
+/* Whether admission_first is worth its lock. */
+static inline bool seat_learns(const struct seat *s)
+{
+    return __atomic_load_n(&s->ticket.learns, __ATOMIC_RELAXED);
+}
+
+/* The first payload event of its call has come. */
 void admission_first(struct seat *s, int64_t now_us);
 /* admission_leave, and how the call ended. */
 void admission_settle(struct seat *s, const struct slots_report *r, int64_t now_us, struct rng *dice);

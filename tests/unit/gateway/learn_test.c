@@ -47,6 +47,7 @@ static struct ends crowd(struct world *w)
         CHECK(story_wait(w, c[i], 130 * STORY_S));
         e.full_n += c[i]->status == 200;
         e.refused_n += c[i]->status == 429;
+        caller_free(&c[i]);
     }
     e.upstream_refused_n = sim_stats(w->sims[0])->refused_n;
     return e;

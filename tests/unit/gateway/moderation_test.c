@@ -38,6 +38,7 @@ static size_t events_of(struct watch *k, bool stream)
 
     CHECK(story_wait(k->w, c, 60 * STORY_S));
     CHECK_INT(c->status, 200);
+    caller_free(&c);
     return k->events_n - before;
 }
 
