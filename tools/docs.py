@@ -189,7 +189,8 @@ def metrics(table):
         rows.append([code(row['full_name']), kinds.get(kind, kind.lower()), ', '.join(map(code, labels)),
                      plain(row['help'])])
     behind = ['', 'Behind them stand `tidegate_memory_budget_used_bytes` and',
-              '`tidegate_memory_budget_limit_bytes` (of `limits.memory`), `tidegate_slots_used`, `tidegate_account_slots`,',
+              '`tidegate_memory_budget_limit_bytes` (of `limits.memory`), `tidegate_slots_used`,',
+              '`tidegate_account_slots`,',
               '`tidegate_build_info` (labels `version`, `revision`), and the usual `process_` metrics of',
               'CPU, memory and file descriptors.']
     return lines + grid(['name', 'kind', 'labels', 'help'], rows) + behind
