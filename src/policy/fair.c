@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/* Start-time fair queueing between tenants, earliest deadline first inside each.
+ *
+ * A tenant's place in the heap can be behind the times: its share has moved on because it was served from
+ * another model's queue. Shares only ever move forward (what was charged too much is kept as credit for the
+ * next charge), so such a tenant stands too far in front and never too far behind; it is put right when it
+ * comes to the top. */
+#include "policy/fair.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+/* -- shares ---------------------------------------------------------------------------------------------- */
+
+void fair_shares_init(struct fair_shares *s, size_t tenants_n)
+{
+    *s = (struct fair_shares){.of = mem_zalloc((tenants_n + 1) * sizeof *s->of), .n = tenants_n};
+}
+
+void fair_shares_fini(struct fair_shares *s)
+{
+    mem_free(s->of);
+    *s = (struct fair_shares){0};
+}
+
+static struct fair_share *share_of(const struct fair_shares *s, int tenant)
+{
+    ASSERT(tenant >= 0 && (size_t)tenant < s->n);
+    return &s->of[tenant];
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+void fair_charge(struct fair_shares *s, int tenant, int64_t tokens)
+{
+    struct fair_share *t = share_of(s, tenant);
+    double start = larger(s->now, t->finish), cost = (double)tokens,
+           paid = t->credit < cost ? t->credit : cost;
+
+    t->credit -= paid;
+    t->finish = start + cost - paid;
+    s->now = start;
+}
+
+void fair_correct(struct fair_shares *s, int tenant, int64_t charged, int64_t served)
+{
+    struct fair_share *t = share_of(s, tenant);
+
+    if (served > charged)
+        t->finish += (double)(served - charged);
+    else
+        t->credit += (double)(charged - served);
+}
+
+/* -- the heap -------------------------------------------------------------------------------------------- */
+
+static void put(struct fair_class *c, size_t at, int tenant)
+{
+    c->heap[at] = tenant;
+    c->tenants[tenant].at = at;
+}
+
+static double start_at(const struct fair_class *c, size_t at)
+{
+    return c->tenants[c->heap[at]].start;
+}
+
+static void sift_up(struct fair_class *c, size_t at)
+{
+    int tenant = c->heap[at];
+
+    while (at > 0 && start_at(c, (at - 1) / 2) > c->tenants[tenant].start) {
+        put(c, at, c->heap[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    put(c, at, tenant);
+}
+
+static void sift_down(struct fair_class *c, size_t at)
+{
+    int tenant = c->heap[at];
+
+    for (;;) {
+        size_t child = 2 * at + 1;
+
+        if (child + 1 < c->heap_n && start_at(c, child + 1) < start_at(c, child))
+            child++;
+        if (child >= c->heap_n || start_at(c, child) >= c->tenants[tenant].start)
+            break;
+        put(c, at, c->heap[child]);
+        at = child;
+    }
+    put(c, at, tenant);
+}
+
+static void heap_add(struct fair_class *c, int tenant)
+{
+    put(c, c->heap_n++, tenant);
+    sift_up(c, c->heap_n - 1);
+}
+
+static void heap_remove(struct fair_class *c, int tenant)
+{
+    size_t at = c->tenants[tenant].at;
+    int last = c->heap[--c->heap_n];
+
+    if (last == tenant)
+        return;
+    put(c, at, last);
+    sift_up(c, at);
+    sift_down(c, c->tenants[last].at);
+}
+
+/* -- queues ---------------------------------------------------------------------------------------------- */
+
+void fair_queue_init(struct fair_queue *q)
+{
+    *q = (struct fair_queue){.n = 0};
+}
+
+void fair_queue_fini(struct fair_queue *q)
+{
+    ASSERT(q->n == 0);
+    for (int p = 0; p < PRIORITY_N; p++) {
+        mem_free(q->classes[p].tenants);
+        mem_free(q->classes[p].heap);
+    }
+    fair_queue_init(q);
+}
+
+static struct fair_entry *entry_at(const struct list *node)
+{
+    return CONTAINER_OF(node, struct fair_entry, node);
+}
+
+static bool goes_before(const struct fair_entry *a, const struct fair_entry *b)
+{
+    return a->deadline_us != b->deadline_us ? a->deadline_us < b->deadline_us : a->arrived_us < b->arrived_us;
+}
+
+/* Newcomers belong near the tail and retries near the head, so both ends move towards the place. Equals keep
+ * the order in which they came. */
+static struct list *place_for(struct list *head, const struct fair_entry *e)
+{
+    struct list *front = head->next, *back = head->prev;
+
+    while (front != head) {
+        if (goes_before(e, entry_at(front)))
+            return front;
+        if (!goes_before(e, entry_at(back)))
+            return back->next;
+        front = front->next;
+        back = back->prev;
+    }
+    return head;
+}
+
+static void open_class(struct fair_class *c, size_t tenants_n)
+{
+    c->tenants = mem_zalloc(tenants_n * sizeof *c->tenants);
+    c->heap = mem_zalloc(tenants_n * sizeof *c->heap);
+    for (size_t i = 0; i < tenants_n; i++)
+        list_init(&c->tenants[i].entries);
+}
+
+void fair_add(struct fair_queue *q, const struct fair_shares *s, struct fair_entry *e)
+{
+    struct fair_class *c = &q->classes[e->priority];
+    struct fair_tenant *t;
+
+    if (c->tenants == NULL)
+        open_class(c, s->n);
+    t = &c->tenants[e->tenant];
+    list_insert_before(place_for(&t->entries, e), &e->node);
+    c->n++;
+    q->n++;
+    if (t->n++ > 0)
+        return;
+    t->since = s->now;
+    t->start = larger(t->since, share_of(s, e->tenant)->finish);
+    heap_add(c, e->tenant);
+}
+
+void fair_remove(struct fair_queue *q, struct fair_entry *e)
+{
+    struct fair_class *c = &q->classes[e->priority];
+    struct fair_tenant *t = &c->tenants[e->tenant];
+
+    list_remove(&e->node);
+    c->n--;
+    q->n--;
+    if (--t->n == 0)
+        heap_remove(c, e->tenant);
+}
+
+/* Brings the top of the heap up to date until it is who it says it is. */
+static struct fair_tenant *top(struct fair_class *c, const struct fair_shares *s)
+{
+    for (;;) {
+        int tenant = c->heap[0];
+        struct fair_tenant *t = &c->tenants[tenant];
+        double start = larger(t->since, share_of(s, tenant)->finish);
+
+        if (start <= t->start)
+            return t;
+        t->start = start;
+        sift_down(c, 0);
+    }
+}
+
+static struct fair_entry *first_that_fits(const struct fair_tenant *t,
+                                          bool (*fits)(void *ud, const struct fair_entry *e), void *ud)
+{
+    LIST_EACH (it, &t->entries) {
+        if (fits(ud, entry_at(it)))
+            return entry_at(it);
+    }
+    return NULL;
+}
+
+/* Tenants of whom nothing fits are taken out of the heap and put back afterwards; the places that the heap
+ * gives up at its end hold them meanwhile. */
+struct fair_entry *fair_next(struct fair_queue *q, const struct fair_shares *s, enum priority p,
+                             bool (*fits)(void *ud, const struct fair_entry *e), void *ud, double *start)
+{
+    struct fair_class *c = &q->classes[p];
+    size_t tenants_n = c->heap_n;
+    struct fair_entry *found = NULL;
+
+    while (found == NULL && c->heap_n > 0) {
+        struct fair_tenant *t = top(c, s);
+        int tenant = c->heap[0];
+
+        found = first_that_fits(t, fits, ud);
+        if (found != NULL) {
+            *start = t->start;
+        } else {
+            heap_remove(c, tenant);
+            c->heap[c->heap_n] = tenant;
+        }
+    }
+    while (c->heap_n < tenants_n)
+        heap_add(c, c->heap[c->heap_n]);
+    return found;
+}
+
+static size_t before_in_its_own(const struct fair_queue *q, const struct fair_entry *e)
+{
+    const struct list *head = &q->classes[e->priority].tenants[e->tenant].entries;
+    size_t n = 0;
+
+    for (const struct list *it = e->node.prev; it != head; it = it->prev)
+        n++;
+    return n;
+}
+
+size_t fair_ahead(const struct fair_queue *q, const struct fair_entry *e)
+{
+    const struct fair_class *c = &q->classes[e->priority];
+    size_t own = before_in_its_own(q, e), n = own;
+
+    for (int p = 0; p < (int)e->priority; p++)
+        n += q->classes[p].n;
+    for (size_t i = 0; i < c->heap_n; i++) {
+        if (c->heap[i] != e->tenant)
+            n += c->tenants[c->heap[i]].n < own ? c->tenants[c->heap[i]].n : own;
+    }
+    return n;
+}
+
+size_t fair_waiting(const struct fair_queue *q, enum priority p, int tenant)
+{
+    const struct fair_class *c = &q->classes[p];
+
+    return c->tenants == NULL ? 0 : c->tenants[tenant].n;
+}
+
+static size_t check_tenant(const struct fair_class *c, size_t at)
+{
+    const struct fair_tenant *t = &c->tenants[c->heap[at]];
+    const struct fair_entry *last = NULL;
+    size_t n = 0;
+
+    ASSERT(t->at == at && (at == 0 || start_at(c, (at - 1) / 2) <= t->start));
+    LIST_EACH (it, &t->entries) {
+        ASSERT(entry_at(it)->tenant == c->heap[at] && (last == NULL || !goes_before(entry_at(it), last)));
+        last = entry_at(it);
+        n++;
+    }
+    ASSERT(n == t->n && n > 0);
+    return n;
+}
+
+void fair_check(const struct fair_queue *q)
+{
+    size_t all_n = 0;
+
+    for (int p = 0; p < PRIORITY_N; p++) {
+        const struct fair_class *c = &q->classes[p];
+        size_t n = 0;
+
+        for (size_t i = 0; i < c->heap_n; i++)
+            n += check_tenant(c, i);
+        ASSERT(n == c->n);
+        all_n += n;
+    }
+    ASSERT(all_n == q->n);
+}

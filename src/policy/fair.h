@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Who is next among those who wait: classes strictly, tenants inside a class in turn by the tokens they were
+ * served, deadlines inside a tenant. Pure.
+ *
+ *     class     high      | tenant a: start 1200 | 10:03 10:07 10:31    <- entries, earliest deadline first
+ *                         | tenant b: start 3000 | 10:01
+ *               normal    | ...
+ *
+ * Between tenants this is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996) as it is done where
+ * many are served at once (SFQ(D): Jin, Chase and Kaur, SIGMETRICS 2004): a tenant's next entry starts where
+ * its last one finished, or at the group's time if that is later; the earliest start is served, and that
+ * start becomes the group's time. Thus whoever was away earns nothing by it, and between two tenants that
+ * both wait all the time the tokens served differ by no more than the largest entries of both.
+ *
+ * Shares are kept for a group of models, since a tenant is one whatever it asks for; queues for each model,
+ * since a slot that was freed is of use to some models only. */
+#ifndef POLICY_FAIR_H
+#define POLICY_FAIR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "config/config.h"
+
+/* -- shares: what tenants were served -------------------------------------------------------------------- */
+
+struct fair_share {
+    double finish; /* in tokens: where its next entry may start */
+    double credit; /* tokens that it was charged too much */
+};
+
+struct fair_shares {
+    struct fair_share *of; /* by tenant */
+    size_t n;
+    double now; /* the latest start that was served */
+};
+
+void fair_shares_init(struct fair_shares *s, size_t tenants_n);
+void fair_shares_fini(struct fair_shares *s);
+/* An entry of that many tokens is served. */
+void fair_charge(struct fair_shares *s, int tenant, int64_t tokens);
+/* It has turned out to be of `served` tokens instead of the `charged` ones. */
+void fair_correct(struct fair_shares *s, int tenant, int64_t charged, int64_t served);
+
+/* -- queues: who waits for one model ----------------------------------------------------------------------
+ */
+
+struct fair_entry {
+    struct list node;
+    int tenant;
+    enum priority priority;
+    int64_t deadline_us, arrived_us; /* an earlier arrival goes first among equal deadlines */
+};
+
+struct fair_tenant {
+    struct list entries; /* earliest deadline first */
+    size_t n;
+    double since, start; /* the group's time when its first entry came; the place in the heap */
+    size_t at;           /* in the heap */
+};
+
+/* The tenants of a class that wait, a binary heap by start. */
+struct fair_class {
+    struct fair_tenant *tenants; /* by tenant; NULL until somebody waits in this class */
+    int *heap;
+    size_t heap_n, n; /* tenants and entries that wait */
+};
+
+struct fair_queue {
+    struct fair_class classes[PRIORITY_N];
+    size_t n; /* entries over all classes */
+};
+
+void fair_queue_init(struct fair_queue *q);
+void fair_queue_fini(struct fair_queue *q); /* nobody waits */
+void fair_add(struct fair_queue *q, const struct fair_shares *s, struct fair_entry *e);
+void fair_remove(struct fair_queue *q, struct fair_entry *e);
+
+/* The next entry of a class for which `fits` holds, and where it starts; NULL: none. Its cost grows only with
+ * the entries that do not fit. */
+struct fair_entry *fair_next(struct fair_queue *q, const struct fair_shares *s, enum priority p,
+                             bool (*fits)(void *ud, const struct fair_entry *e), void *ud, double *start);
+/* How many entries are served before this one if nobody else comes and all cost the same: better classes
+ * whole, of each other tenant of its class at most as many as stand before it in its own. */
+size_t fair_ahead(const struct fair_queue *q, const struct fair_entry *e);
+size_t fair_waiting(const struct fair_queue *q, enum priority p, int tenant);
+/* Asserts heap order, counts and the order of entries. For tests and fuzzers. */
+void fair_check(const struct fair_queue *q);
+
+#endif
