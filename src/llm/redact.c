@@ -17,7 +17,7 @@ static const bool may_begin[256] = {
     ['X'] = true, ['p'] = true, ['P'] = true, ['a'] = true, ['A'] = true, ['b'] = true, ['B'] = true};
 
 enum {
-    TOKEN_MIN = 6, /* shorter ones are words or placeholders */
+    TOKEN_MIN = 6, /* shorter ones are words, or stand for a key */
     TOKEN_SURE_MIN =
         20 /* inside a word ("task-specific") a token must be this long, or hold a digit or a star */
 };

@@ -149,7 +149,8 @@ static void see(struct line *l, int64_t now_us)
         l->seen_us = now_us;
 }
 
-void line_note_wake(struct line *l)
+/* The end of each step: when is the next due of itself? */
+static void note_wake(struct line *l)
 {
     l->wake_us = l->waiting_n > 0 ? slots_opens_us(&l->slots, l->seen_us) : CLOCK_NEVER_US;
 }
@@ -193,7 +194,7 @@ enum line_verdict line_admit(struct line *l, struct ticket *t, int64_t now_us, s
     due = is_due(l);
     v = admit(l, m, t);
     if (!due) /* else it stays due until somebody offers */
-        line_note_wake(l);
+        note_wake(l);
     return v;
 }
 
@@ -255,7 +256,8 @@ static struct ticket *next_for(const struct line *l, int counter)
     return best;
 }
 
-void line_hand_over(struct line *l, int counter, struct list *grants)
+/* The counter may have room: gives it to whom it belongs. */
+static void hand_over(struct line *l, int counter, struct list *grants)
 {
     struct ticket *t;
 
@@ -268,12 +270,29 @@ void line_hand_over(struct line *l, int counter, struct list *grants)
     }
 }
 
+static void offer_all(struct line *l, struct list *grants)
+{
+    for (int c = SLOTS_UNLIMITED; c < (int)l->slots.counters_n; c++)
+        hand_over(l, c, grants);
+    note_wake(l);
+}
+
 void line_offer(struct line *l, int64_t now_us, struct list *grants)
 {
     see(l, now_us);
-    for (int c = SLOTS_UNLIMITED; c < (int)l->slots.counters_n; c++)
-        line_hand_over(l, c, grants);
-    line_note_wake(l);
+    offer_all(l, grants);
+}
+
+/* The end of a step that may have made room on a counter. What time has opened meanwhile is offered as well:
+ * who is to look at it later would not find it due any more. */
+static void offer(struct line *l, int counter, struct list *grants)
+{
+    if (is_due(l)) {
+        offer_all(l, grants);
+        return;
+    }
+    hand_over(l, counter, grants);
+    note_wake(l);
 }
 
 void line_first(struct line *l, struct ticket *t, int64_t now_us, struct list *grants)
@@ -281,8 +300,7 @@ void line_first(struct line *l, struct ticket *t, int64_t now_us, struct list *g
     ASSERT(t->state == TICKET_TAKEN);
     see(l, now_us);
     slots_first(&l->slots, t->counter, &t->call, l->seen_us);
-    line_hand_over(l, t->counter, grants);
-    line_note_wake(l);
+    offer(l, t->counter, grants);
 }
 
 static void give_back(struct line *l, struct ticket *t, const struct slots_report *r, struct list *grants)
@@ -297,11 +315,8 @@ static void give_back(struct line *l, struct ticket *t, const struct slots_repor
     list_remove(&t->held);
     l->held_n--;
     slots_release(&l->slots, counter, &t->call, r, l->seen_us);
-    if (counter == SLOTS_UNLIMITED)
-        l->unlimited_n--; /* nobody waits for what has no limit */
-    else
-        line_hand_over(l, counter, grants);
-    line_note_wake(l);
+    l->unlimited_n -= counter == SLOTS_UNLIMITED;
+    offer(l, counter, grants);
 }
 
 void line_release(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice, struct list *grants)
@@ -328,7 +343,7 @@ void line_cancel(struct line *l, struct ticket *t, int64_t now_us, struct rng *d
         dequeue(l, t);
         t->state = TICKET_FREE;
         if (!is_due(l))
-            line_note_wake(l);
+            note_wake(l);
         return;
     case TICKET_GRANTED:
     case TICKET_TAKEN:

@@ -43,9 +43,5 @@ struct line_model *line_model_find(const struct line *l, int edition, int model)
 struct line_model *line_model_of(const struct line *l, int edition, int model);
 /* The slot counter that a ticket would need for a target. */
 int line_counter_of(const struct line *l, const struct line_target *target, const struct ticket *t);
-/* The counter may have room: gives it to whom it belongs. */
-void line_hand_over(struct line *l, int counter, struct list *grants);
-/* The end of each step: when is the next due of itself? */
-void line_note_wake(struct line *l);
 
 #endif

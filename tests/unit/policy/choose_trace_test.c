@@ -355,7 +355,7 @@ TEST(the_whole_hour_is_within_a_tenth_of_the_published_row)
 
     if (t == NULL) {
         fprintf(stderr, "# skipped: TIDEGATE_TRACES names no folder with the whole Mooncake trace\n");
-        CHECK(true);
+        CHECK(getenv("TIDEGATE_TRACES") == NULL); /* a folder that is named must hold it */
         return;
     }
     if (!open_world(&w, t))
