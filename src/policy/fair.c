@@ -7,6 +7,8 @@
  * comes to the top. */
 #include "policy/fair.h"
 
+#include <math.h>
+
 #include "base/assert.h"
 #include "base/mem.h"
 
@@ -14,19 +16,22 @@
 
 void fair_shares_init(struct fair_shares *s, size_t tenants_n)
 {
-    *s = (struct fair_shares){.of = mem_zalloc((tenants_n + 1) * sizeof *s->of), .n = tenants_n};
+    *s = (struct fair_shares){.n = tenants_n};
+    for (int p = 0; p < PRIORITY_N; p++)
+        s->classes[p].of = mem_zalloc((tenants_n + 1) * sizeof(struct fair_share));
 }
 
 void fair_shares_fini(struct fair_shares *s)
 {
-    mem_free(s->of);
-    *s = (struct fair_shares){0};
+    for (int p = 0; p < PRIORITY_N; p++)
+        mem_free(s->classes[p].of);
+    *s = (struct fair_shares){.n = 0};
 }
 
-static struct fair_share *share_of(const struct fair_shares *s, int tenant)
+static struct fair_share *share_of(const struct fair_shares *s, enum priority p, int tenant)
 {
     ASSERT(tenant >= 0 && (size_t)tenant < s->n);
-    return &s->of[tenant];
+    return &s->classes[p].of[tenant];
 }
 
 static double larger(double a, double b)
@@ -34,25 +39,53 @@ static double larger(double a, double b)
     return a > b ? a : b;
 }
 
-void fair_charge(struct fair_shares *s, int tenant, int64_t tokens)
+static void note_cost(struct fair_class_shares *c, double cost)
 {
-    struct fair_share *t = share_of(s, tenant);
-    double start = larger(s->now, t->finish), cost = (double)tokens,
-           paid = t->credit < cost ? t->credit : cost;
-
-    t->credit -= paid;
-    t->finish = start + cost - paid;
-    s->now = start;
+    if (c->costs_n < FAIR_COSTS)
+        c->costs_n++;
+    c->cost += (cost - c->cost) / (double)c->costs_n;
 }
 
-void fair_correct(struct fair_shares *s, int tenant, int64_t charged, int64_t served)
+void fair_charge(struct fair_shares *s, enum priority p, int tenant, int64_t tokens)
 {
-    struct fair_share *t = share_of(s, tenant);
+    struct fair_class_shares *c = &s->classes[p];
+    struct fair_share *t = share_of(s, p, tenant);
+    double start = larger(c->now, t->finish), cost = (double)tokens, paid;
+
+    if (t->finish < c->now) /* it did not wait for what it was charged too much */
+        t->credit = 0;
+    paid = t->credit < cost ? t->credit : cost;
+    note_cost(c, cost);
+    t->credit -= paid;
+    t->finish = start + cost - paid;
+    c->now = start;
+}
+
+void fair_correct(struct fair_shares *s, enum priority p, int tenant, int64_t charged, int64_t served)
+{
+    struct fair_share *t = share_of(s, p, tenant);
 
     if (served > charged)
         t->finish += (double)(served - charged);
     else
         t->credit += (double)(charged - served);
+}
+
+void fair_inherit(struct fair_shares *to, int tenant, const struct fair_shares *from, int was)
+{
+    for (int p = 0; p < PRIORITY_N; p++) {
+        struct fair_class_shares *c = &to->classes[p];
+        const struct fair_class_shares *o = &from->classes[p];
+        struct fair_share *t = share_of(to, (enum priority)p, tenant);
+        const struct fair_share *f = share_of(from, (enum priority)p, was);
+
+        t->finish = larger(t->finish, c->now + larger(0, f->finish - o->now));
+        t->credit = larger(t->credit, f->credit);
+        if (o->costs_n >= c->costs_n) {
+            c->cost = o->cost;
+            c->costs_n = o->costs_n;
+        }
+    }
 }
 
 /* -- the heap -------------------------------------------------------------------------------------------- */
@@ -143,19 +176,23 @@ static bool goes_before(const struct fair_entry *a, const struct fair_entry *b)
 
 /* Newcomers belong near the tail and retries near the head, so both ends move towards the place. Equals keep
  * the order in which they came. */
-static struct list *place_for(struct list *head, const struct fair_entry *e)
+static void insert(struct fair_tenant *t, struct fair_entry *e)
 {
-    struct list *front = head->next, *back = head->prev;
+    struct list *front = t->entries.next, *back = t->entries.prev;
+    size_t steps = 0;
 
-    while (front != head) {
-        if (goes_before(e, entry_at(front)))
-            return front;
-        if (!goes_before(e, entry_at(back)))
-            return back->next;
+    while (front != &t->entries && !goes_before(e, entry_at(front)) && goes_before(e, entry_at(back))) {
         front = front->next;
         back = back->prev;
+        steps++;
     }
-    return head;
+    if (front != &t->entries && goes_before(e, entry_at(front))) {
+        e->before = steps;
+        list_insert_before(front, &e->node);
+    } else {
+        e->before = t->n - steps;
+        list_insert_before(back->next, &e->node);
+    }
 }
 
 static void open_class(struct fair_class *c, size_t tenants_n)
@@ -174,13 +211,13 @@ void fair_add(struct fair_queue *q, const struct fair_shares *s, struct fair_ent
     if (c->tenants == NULL)
         open_class(c, s->n);
     t = &c->tenants[e->tenant];
-    list_insert_before(place_for(&t->entries, e), &e->node);
+    insert(t, e);
     c->n++;
     q->n++;
     if (t->n++ > 0)
         return;
-    t->since = s->now;
-    t->start = larger(t->since, share_of(s, e->tenant)->finish);
+    t->since = s->classes[e->priority].now;
+    t->start = larger(t->since, share_of(s, e->priority, e->tenant)->finish);
     heap_add(c, e->tenant);
 }
 
@@ -196,13 +233,18 @@ void fair_remove(struct fair_queue *q, struct fair_entry *e)
         heap_remove(c, e->tenant);
 }
 
+static double start_of(const struct fair_class *c, const struct fair_class_shares *s, int tenant)
+{
+    return larger(c->tenants[tenant].since, s->of[tenant].finish);
+}
+
 /* Brings the top of the heap up to date until it is who it says it is. */
-static struct fair_tenant *top(struct fair_class *c, const struct fair_shares *s)
+static struct fair_tenant *top(struct fair_class *c, const struct fair_class_shares *s)
 {
     for (;;) {
         int tenant = c->heap[0];
         struct fair_tenant *t = &c->tenants[tenant];
-        double start = larger(t->since, share_of(s, tenant)->finish);
+        double start = start_of(c, s, tenant);
 
         if (start <= t->start)
             return t;
@@ -231,7 +273,7 @@ struct fair_entry *fair_next(struct fair_queue *q, const struct fair_shares *s, 
     struct fair_entry *found = NULL;
 
     while (found == NULL && c->heap_n > 0) {
-        struct fair_tenant *t = top(c, s);
+        struct fair_tenant *t = top(c, &s->classes[p]);
         int tenant = c->heap[0];
 
         found = first_that_fits(t, fits, ud);
@@ -247,28 +289,44 @@ struct fair_entry *fair_next(struct fair_queue *q, const struct fair_shares *s, 
     return found;
 }
 
-static size_t before_in_its_own(const struct fair_queue *q, const struct fair_entry *e)
+/* Of `tenant`, those whose turn comes before the moment `turn`, if each takes `cost` of it. */
+static double before_turn(const struct fair_class *c, const struct fair_class_shares *s, int tenant,
+                          double turn, double cost)
 {
-    const struct list *head = &q->classes[e->priority].tenants[e->tenant].entries;
-    size_t n = 0;
+    double n = ceil((turn - start_of(c, s, tenant)) / cost), all = (double)c->tenants[tenant].n;
 
-    for (const struct list *it = e->node.prev; it != head; it = it->prev)
-        n++;
-    return n;
+    return n <= 0 ? 0 : n < all ? n : all;
 }
 
-size_t fair_ahead(const struct fair_queue *q, const struct fair_entry *e)
+size_t fair_ahead(const struct fair_queue *q, const struct fair_shares *s, const struct fair_entry *e)
 {
     const struct fair_class *c = &q->classes[e->priority];
-    size_t own = before_in_its_own(q, e), n = own;
+    const struct fair_class_shares *shares = &s->classes[e->priority];
+    double cost = larger(1, shares->cost), n = 0;
+    double turn = start_of(c, shares, e->tenant) + (double)e->before * cost;
+    size_t ahead = e->before, step = 1 + c->heap_n / (FAIR_LOOKED_AT + 1), looked_at = 0;
 
     for (int p = 0; p < (int)e->priority; p++)
-        n += q->classes[p].n;
-    for (size_t i = 0; i < c->heap_n; i++) {
+        ahead += q->classes[p].n;
+    for (size_t i = 0; i < c->heap_n; i += step, looked_at++) {
         if (c->heap[i] != e->tenant)
-            n += c->tenants[c->heap[i]].n < own ? c->tenants[c->heap[i]].n : own;
+            n += before_turn(c, shares, c->heap[i], turn, cost);
     }
-    return n;
+    return ahead + (size_t)(n * (double)c->heap_n / (double)looked_at);
+}
+
+void fair_count(struct fair_queue *q)
+{
+    for (int p = 0; p < PRIORITY_N; p++) {
+        const struct fair_class *c = &q->classes[p];
+
+        for (size_t i = 0; i < c->heap_n; i++) {
+            size_t n = 0;
+
+            LIST_EACH (it, &c->tenants[c->heap[i]].entries)
+                entry_at(it)->before = n++;
+        }
+    }
 }
 
 size_t fair_waiting(const struct fair_queue *q, enum priority p, int tenant)

@@ -8,8 +8,8 @@
  *
  * Between tenants this is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996) as it is done where
  * many are served at once (SFQ(D): Jin, Chase and Kaur, SIGMETRICS 2004): a tenant's next entry starts where
- * its last one finished, or at the group's time if that is later; the earliest start is served, and that
- * start becomes the group's time. Thus whoever was away earns nothing by it, and between two tenants that
+ * its last one finished, or at the class's time if that is later; the earliest start is served, and that
+ * start becomes the class's time. Thus whoever was away earns nothing by it, and between two tenants that
  * both wait all the time the tokens served differ by no more than the largest entries of both.
  *
  * Shares are kept for a group of models, since a tenant is one whatever it asks for; queues for each model,
@@ -30,33 +30,48 @@ struct fair_share {
     double credit; /* tokens that it was charged too much */
 };
 
-struct fair_shares {
+/* Each class has a time of its own: else whoever is served much in a better class would move the time past
+ * all who wait in a worse one, and these would be served by turns instead of by tokens. */
+struct fair_class_shares {
     struct fair_share *of; /* by tenant */
-    size_t n;
-    double now; /* the latest start that was served */
+    double now;            /* the latest start that was served */
+    double cost;           /* tokens of an entry, on average over about the last FAIR_COSTS */
+    size_t costs_n;
 };
+
+struct fair_shares {
+    struct fair_class_shares classes[PRIORITY_N];
+    size_t n; /* tenants */
+};
+
+#define FAIR_COSTS 64
 
 void fair_shares_init(struct fair_shares *s, size_t tenants_n);
 void fair_shares_fini(struct fair_shares *s);
+/* A tenant's shares go on under another number among other shares: as far ahead of the time as they were, or
+ * as they are here already. */
+void fair_inherit(struct fair_shares *to, int tenant, const struct fair_shares *from, int was);
 /* An entry of that many tokens is served. */
-void fair_charge(struct fair_shares *s, int tenant, int64_t tokens);
+void fair_charge(struct fair_shares *s, enum priority p, int tenant, int64_t tokens);
 /* It has turned out to be of `served` tokens instead of the `charged` ones. */
-void fair_correct(struct fair_shares *s, int tenant, int64_t charged, int64_t served);
+void fair_correct(struct fair_shares *s, enum priority p, int tenant, int64_t charged, int64_t served);
 
-/* -- queues: who waits for one model ----------------------------------------------------------------------
- */
+#define FAIR_LOOKED_AT 64
+
+/* -- queues: who waits for one model --------------------------------------------------------------------- */
 
 struct fair_entry {
     struct list node;
     int tenant;
     enum priority priority;
     int64_t deadline_us, arrived_us; /* an earlier arrival goes first among equal deadlines */
+    size_t before;                   /* of its tenant and class, when it came or was last counted */
 };
 
 struct fair_tenant {
     struct list entries; /* earliest deadline first */
     size_t n;
-    double since, start; /* the group's time when its first entry came; the place in the heap */
+    double since, start; /* the class's time when its first entry came; the place in the heap */
     size_t at;           /* in the heap */
 };
 
@@ -82,8 +97,12 @@ void fair_remove(struct fair_queue *q, struct fair_entry *e);
 struct fair_entry *fair_next(struct fair_queue *q, const struct fair_shares *s, enum priority p,
                              bool (*fits)(void *ud, const struct fair_entry *e), void *ud, double *start);
 /* How many entries are served before this one if nobody else comes and all cost the same: better classes
- * whole, of each other tenant of its class at most as many as stand before it in its own. */
-size_t fair_ahead(const struct fair_queue *q, const struct fair_entry *e);
+ * whole, of its own tenant those before it, of every other tenant of its class those whose turn comes before
+ * its own. `before` says how many there are of its own; of more than FAIR_LOOKED_AT tenants so many stand for
+ * all. */
+size_t fair_ahead(const struct fair_queue *q, const struct fair_shares *s, const struct fair_entry *e);
+/* Brings `before` up to date for everybody. */
+void fair_count(struct fair_queue *q);
 size_t fair_waiting(const struct fair_queue *q, enum priority p, int tenant);
 /* Asserts heap order, counts and the order of entries. For tests and fuzzers. */
 void fair_check(const struct fair_queue *q);
