@@ -8,9 +8,8 @@
 #include "llm/members.h"
 #include "llm/tokens.h"
 
-#define MESSAGE_TOKENS 3               /* marks around a message; and what opens the answer */
-#define NUMBER_MAX INT64_C(1000000000) /* tokens that anybody can ask for */
-#define NUMBER_BYTES 40                /* of one that are looked at */
+#define MESSAGE_TOKENS 3 /* marks around a message; and what opens the answer */
+#define NUMBER_BYTES 40  /* of one that are looked at */
 #define CHOICES_MAX 1024
 
 /* What a member of the body means for the estimate. */
@@ -159,7 +158,7 @@ static int64_t number(struct slice t)
         return -1;
     memcpy(text, t.p, t.n < NUMBER_BYTES ? t.n : NUMBER_BYTES);
     v = strtod(text, NULL);
-    return v < (double)NUMBER_MAX ? (int64_t)v : NUMBER_MAX;
+    return v < (double)ESTIMATE_NUMBER_MAX ? (int64_t)v : ESTIMATE_NUMBER_MAX;
 }
 
 static void on_member(struct walk *w, const struct member *m, enum meaning meaning, struct estimate *out,
@@ -210,13 +209,22 @@ void estimate_request(struct slice body, struct estimate *out)
         out->prompt += (int64_t)((double)out->prompt / (double)w.looked_at * (double)w.left_out);
     out->prompt += w.more;
     out->choices *= questions; /* at most CHOICES_MAX times the bytes of a body */
-    out->choices = out->choices > NUMBER_MAX ? NUMBER_MAX : out->choices;
+    out->choices = out->choices > ESTIMATE_NUMBER_MAX ? ESTIMATE_NUMBER_MAX : out->choices;
+}
+
+bool estimate_bounds_answer(struct slice name)
+{
+    if (!slice_starts(name, SLICE("max_"))) /* as all of them do, and few others */
+        return false;
+    for (size_t i = 0; i < COUNT_OF(members); i++) {
+        if (members[i].meaning == ANSWER && slice_eq(name, slice_of(members[i].name)))
+            return true;
+    }
+    return false;
 }
 
 void estimate_set(struct estimate *e, struct slice name, struct slice json)
 {
-    for (size_t i = 0; i < COUNT_OF(members); i++) {
-        if (members[i].meaning == ANSWER && slice_eq(name, slice_of(members[i].name)))
-            e->answer_max = number(json);
-    }
+    if (estimate_bounds_answer(name))
+        e->answer_max = number(json);
 }

@@ -10,11 +10,13 @@
 #ifndef LLM_ESTIMATE_H
 #define LLM_ESTIMATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/slice.h"
 
-#define ESTIMATE_DATA_TOKENS 765 /* what OpenAI counts for a picture of 1024 x 1024 */
+#define ESTIMATE_DATA_TOKENS 765                /* what OpenAI counts for a picture of 1024 x 1024 */
+#define ESTIMATE_NUMBER_MAX INT64_C(1000000000) /* tokens that anybody can ask for */
 #define ESTIMATE_TEXT_MAX ((size_t)256 * 1024)
 
 struct estimate {
@@ -25,6 +27,8 @@ struct estimate {
 
 /* `body` must be a valid JSON object. */
 void estimate_request(struct slice body, struct estimate *out);
+/* Whether a member of that name says how many tokens an answer may have. */
+bool estimate_bounds_answer(struct slice name);
 /* A member that will be written over the client's: only bounds of the answer change the estimate. */
 void estimate_set(struct estimate *e, struct slice name, struct slice json);
 

@@ -176,7 +176,7 @@ enum err request_parse_large(const struct surface *surface, struct slice body, s
     struct estimate *estimate = ARENA_NEW(arena, struct estimate);
     enum err e;
 
-    *out = (struct request){.surface = surface, .body = body, .n = 1};
+    *out = (struct request){.surface = surface, .body = body, .n = 1, .answer_max = -1};
     *fault = (struct request_fault){NULL, NULL};
     if (body.n == 0)
         return request_complain(fault, ERR_BAD_JSON, NULL, "The request body is empty.");
@@ -191,6 +191,7 @@ enum err request_parse_large(const struct surface *surface, struct slice body, s
     if (e == ERR_OK) {
         estimate_request(body, estimate);
         out->estimate = estimate;
+        out->answer_max = estimate->answer_max;
     }
     return e;
 }

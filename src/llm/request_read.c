@@ -145,8 +145,17 @@ static enum request_shape shape_of(struct json_value v)
 struct reading {
     struct slice input_name;
     struct json_value input;
+    int64_t answer_max; /* the largest, as estimate_request has it */
     struct request_fields fields;
 };
+
+static void note_bound(struct reading *r, struct json_value v)
+{
+    int64_t n = json_int(v, -1);
+
+    n = n < ESTIMATE_NUMBER_MAX ? n : ESTIMATE_NUMBER_MAX;
+    r->answer_max = n > r->answer_max ? n : r->answer_max;
+}
 
 static bool on_field(void *ud, struct slice key, struct json_value v)
 {
@@ -166,6 +175,8 @@ static bool on_field(void *ud, struct slice key, struct json_value v)
         f->functions = shape_of(v);
     } else if (slice_eq(key, SLICE("n"))) {
         f->n = v;
+    } else if (estimate_bounds_answer(key)) {
+        note_bound(r, v);
     }
     return true;
 }
@@ -181,13 +192,14 @@ static bool on_message(void *ud, struct json_value message)
 static enum err read_root(struct json_value root, struct arena *arena, struct request *out,
                           struct request_fault *fault)
 {
-    struct reading r = {.input_name = slice_of(out->surface->input)};
+    struct reading r = {.input_name = slice_of(out->surface->input), .answer_max = -1};
     enum err e;
 
     if (!json_is_object(root))
         return request_complain(fault, ERR_BAD_JSON, NULL, "The request body is not a JSON object.");
     json_each(root, on_field, &r);
     e = request_fields_read(&r.fields, arena, out, fault);
+    out->answer_max = r.answer_max;
     if (e == ERR_OK && out->surface->id == SURFACE_CHAT)
         json_each_element(r.input, on_message, &out->has_developer);
     return e;
@@ -200,7 +212,7 @@ enum err request_parse(const struct surface *surface, struct slice body, struct 
     struct json_doc *doc;
     enum err e;
 
-    *out = (struct request){.surface = surface, .body = body, .n = 1};
+    *out = (struct request){.surface = surface, .body = body, .n = 1, .answer_max = -1};
     *fault = (struct request_fault){NULL, NULL};
     if (body.n == 0)
         return request_complain(fault, ERR_BAD_JSON, NULL, "The request body is empty.");

@@ -39,6 +39,7 @@ static void check_large(enum surface_id surface, struct slice body, enum err err
         CHECK(slice_eq(got.model, want->model) && got.n == want->n && got.stream == want->stream);
         CHECK(got.include_usage == want->include_usage && got.has_tools == want->has_tools);
         CHECK(got.has_developer == want->has_developer && got.doubled == want->doubled);
+        CHECK_INT(got.answer_max, want->answer_max);
         CHECK(got.index.n > 0 && got.estimate != NULL);
     }
     arena_fini(&arena);
@@ -77,6 +78,39 @@ static void check_refused(const char *body, enum err err, const char *param)
     CHECK_STR(r.param, param);
     CHECK(strlen(r.why) > 10 && r.why[strlen(r.why) - 1] == '.');
     CHECK(param[0] == '\0' || strcmp(param, "model") == 0 || strstr(r.why, param));
+}
+
+TEST(how_long_an_answer_may_be_is_read_by_all_its_names)
+{
+    static const struct {
+        const char *members;
+        long long want;
+    } rows[] = {
+        {"", -1},
+        {",\"max_tokens\":100", 100},
+        {",\"max_completion_tokens\":7", 7},
+        {",\"max_output_tokens\":8.9", 8},
+        {",\"max_tokens\":10,\"max_completion_tokens\":20", 20},
+        {",\"max_tokens\":20,\"max_completion_tokens\":10", 20},
+        {",\"max_tokens\":1e3", 1000},
+        {",\"max_tokens\":1e30", ESTIMATE_NUMBER_MAX},
+        {",\"max_tokens\":-1", -1},
+        {",\"max_tokens\":0", 0},
+        {",\"max_tokens\":null", -1},
+        {",\"max_tokens\":\"5\"", -1},
+        {",\"max_chars\":5", -1},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char body[256];
+        struct result r;
+
+        snprintf(body, sizeof body, "{\"model\":\"m\"," MESSAGES "%s}", rows[i].members);
+        parse(slice_of(body), &r);
+        CHECK_INT(r.err, ERR_OK);
+        if (!CHECK_INT(r.request.answer_max, rows[i].want))
+            printf("# %s\n", rows[i].members);
+    }
 }
 
 TEST(reads_what_the_gateway_needs)
