@@ -18,8 +18,8 @@ struct flight_end telling_of(const struct verdict *v, enum outcome o)
         end.status = v->status;
     else
         end.param = end.code = SLICE_NONE; /* the endpoint's own code would contradict ours */
-    if (row->kind == KIND_CREDENTIAL)
-        end.detail = SLICE_NONE; /* what a provider says about our key is for the log, not for clients */
+    if (row->kind == KIND_CREDENTIAL || row->kind == KIND_GONE)
+        end.detail = SLICE_NONE; /* of our key, for the log alone; of what we could not take, half heard */
     if (end.retry_after_us > RETRY_AFTER_MAX_US)
         end.retry_after_us = RETRY_AFTER_MAX_US;
     return end;
