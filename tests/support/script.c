@@ -10,7 +10,9 @@
 #include "support/script_peers.h"
 
 #define STEPS_MAX 200
-#define SAID_MAX 64 /* bytes that one step lets somebody say */
+#define SAID_MAX 64    /* bytes that one step lets somebody say */
+#define LARGE_MAX 6    /* messages that helpers read; through narrow pipes each would take seconds */
+#define LARGE_FROM 224 /* of a byte that says what is done */
 
 /* Small slots and clocks, so that a short script fills lines and runs clocks out. */
 #define YAML(workers, slots)                                                                                \
@@ -74,7 +76,7 @@ static void step_ask(struct scene *s, struct slice *script)
     uint8_t who = next(script), cut = next(script);
 
     script_ask(&s->clients[who % SCRIPT_CLIENTS_N], (who & 4) != 0, (who & 8) != 0 ? "both" : "any",
-               (who & 16) != 0 ? cut : 0);
+               (who & 16) != 0 ? cut : 0, who >= LARGE_FROM);
 }
 
 static void step_client(struct scene *s, struct slice *script)
@@ -90,14 +92,14 @@ static void step_client(struct scene *s, struct slice *script)
 
 static void step_end(struct scene *s, struct slice *script)
 {
-    static void (*const DOES[])(struct script_end *) = {script_answer,   script_begin, script_piece,
-                                                        script_piece,    script_half,  script_finish,
-                                                        script_end_pause};
+    static void (*const DOES[])(struct script_end *,
+                                bool large) = {script_answer, script_begin,  script_piece,    script_piece,
+                                               script_half,   script_finish, script_end_pause};
     uint8_t what = next(script);
     struct script_end *e = some_end(s, next(script));
 
     if (e != NULL)
-        DOES[what % COUNT_OF(DOES)](e);
+        DOES[what % COUNT_OF(DOES)](e, what >= LARGE_FROM);
 }
 
 static void step_trouble(struct scene *s, struct slice *script)
@@ -193,10 +195,12 @@ static void wait_for_ends(struct scene *s)
 void script_run(struct slice script, struct script_tally *tally)
 {
     struct scene *s = MEM_NEW(struct scene);
+    uint8_t first = next(&script);
 
     *tally = (struct script_tally){0};
     s->tally = tally;
-    s->w = new_world(next(&script));
+    s->large_left = (first & (64 | 128)) == 0 ? LARGE_MAX : 0;
+    s->w = new_world(first);
     for (size_t i = 0; i < SCRIPT_CLIENTS_N; i++)
         s->clients[i] = (struct script_client){.scene = s, .tag = -1};
     script_listen(s);

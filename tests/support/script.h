@@ -18,7 +18,7 @@
 #include "base/slice.h"
 
 struct script_tally { /* that everything has happened */
-    size_t asked_n, whole_n, refused_n, broken_n, calls_n, reloads_n;
+    size_t asked_n, whole_n, refused_n, broken_n, calls_n, reloads_n, large_n;
 };
 
 /* Runs the script; a broken invariant ends the program with a message. */

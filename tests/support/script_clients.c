@@ -180,11 +180,13 @@ static void send_cut(struct script_client *c, struct slice text, uint8_t cut)
         stream_send(c->stream, arena_dup(turn, slice_from(text, n)));
 }
 
-void script_ask(struct script_client *c, bool stream, const char *model, uint8_t cut)
+void script_ask(struct script_client *c, bool stream, const char *model, uint8_t cut, bool large)
 {
     struct scene *s = c->scene;
     struct loop *l = s->w->client_loop;
-    char body[256], text[512];
+    char body[256];
+    size_t blanks_n = large && s->large_left > 0 ? SCRIPT_LARGE_BYTES : 0; /* then a helper reads it */
+    struct buf text;
 
     if (c->http != NULL || s->tags_n == SCRIPT_TAGS_MAX)
         return;
@@ -206,11 +208,19 @@ void script_ask(struct script_client *c, bool stream, const char *model, uint8_t
     snprintf(body, sizeof body,
              "{\"model\":\"%s\",\"stream\":%s,\"messages\":[{\"role\":\"user\",\"content\":\"tag=%d;\"}]}",
              model, stream ? "true" : "false", c->tag);
-    snprintf(text, sizeof text,
-             "POST /v1/chat/completions HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer " SCRIPT_KEY
-             "\r\nContent-Length: %zu\r\n\r\n%s",
-             strlen(body), body);
-    send_cut(c, slice_of(text), cut);
+    buf_init(&text, SCRIPT_BYTES_MAX, NULL);
+    SCRIPT_CHECK(
+        buf_printf(&text,
+                   "POST /v1/chat/completions HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer " SCRIPT_KEY
+                   "\r\nContent-Length: %zu\r\n\r\n%s",
+                   strlen(body) + blanks_n, body) == ERR_OK);
+    SCRIPT_CHECK(buf_reserve(&text, blanks_n) == ERR_OK);
+    memset(text.p + text.n, ' ', blanks_n);
+    text.n += blanks_n;
+    s->large_left -= blanks_n > 0;
+    s->tally->large_n += blanks_n > 0;
+    send_cut(c, buf_slice(&text), cut);
+    buf_fini(&text);
 }
 
 void script_client_pause(struct script_client *c, bool paused)

@@ -17,12 +17,36 @@ static void say(struct script_end *e, const char *text)
         stream_send(e->stream, arena_dup(&e->stream->loop->turn, slice_of(text)));
 }
 
-static void say_chunk(struct script_end *e, const char *event)
+/* The text, and where there is one to spare a large member at the beginning of its object: then helpers read
+ * it (gateway/judging.h). In the turn's memory. */
+static struct slice padded(struct script_end *e, const char *text, bool large)
 {
-    char text[512];
+    size_t at = (size_t)(strchr(text, '{') - text) + 1, n = strlen(text);
+    bool pads = large && e->scene->large_left > 0;
+    size_t pad_n = pads ? SCRIPT_LARGE_BYTES : 0;
+    char *out = loop_scratch(e->stream->loop, n + pad_n);
 
-    snprintf(text, sizeof text, "%zx\r\n%s\r\n", strlen(event), event);
-    say(e, text);
+    memcpy(out, text, at);
+    memset(out + at, 'x', pad_n);
+    memcpy(out + at + pad_n, text + at, n - at);
+    if (pads) {
+        memcpy(out + at, "\"pad\":\"", 7);
+        memcpy(out + at + pad_n - 2, "\",", 2);
+        e->scene->large_left--;
+        e->scene->tally->large_n++;
+    }
+    return (struct slice){out, n + pad_n};
+}
+
+static void say_chunk(struct script_end *e, const char *event, bool large)
+{
+    struct slice bytes = padded(e, event, large);
+    char size[24];
+
+    snprintf(size, sizeof size, "%zx\r\n", bytes.n);
+    say(e, size);
+    stream_send(e->stream, bytes);
+    say(e, "\r\n");
 }
 
 /* -- being asked ----------------------------------------------------------------------------------------- */
@@ -128,70 +152,73 @@ static void note_whole(struct script_end *e)
     e->tag = -1;
 }
 
-void script_begin(struct script_end *e)
+void script_begin(struct script_end *e, bool large)
 {
+    (void)large;
     if (!can_answer(e) || !e->stream_asked || e->begun)
         return;
     e->begun = true;
     say(e, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
-    say_chunk(e, CHUNK("\"role\":\"assistant\",\"content\":\"\"", "null"));
+    say_chunk(e, CHUNK("\"role\":\"assistant\",\"content\":\"\"", "null"), false);
 }
 
-void script_piece(struct script_end *e)
+void script_piece(struct script_end *e, bool large)
 {
     char event[256];
 
     if (!can_answer(e) || !e->begun || e->half)
         return;
     snprintf(event, sizeof event, CHUNK("\"content\":\"t%d.%d;\"", "null"), e->tag, e->pieces_n++);
-    say_chunk(e, event);
+    say_chunk(e, event, large);
 }
 
-void script_half(struct script_end *e)
+void script_half(struct script_end *e, bool large)
 {
+    (void)large;
     if (!can_answer(e) || !e->begun || e->half)
         return;
     e->half = true; /* it never becomes an event: the endpoint says nothing more that makes sense */
     say(e, "40\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"never");
 }
 
-void script_finish(struct script_end *e)
+void script_finish(struct script_end *e, bool large)
 {
     if (!can_answer(e) || !e->begun || e->half)
         return;
-    say_chunk(e, CHUNK("", "\"stop\""));
-    say_chunk(e, "data: [DONE]\n\n");
-    say(e, "0\r\n\r\n");
+    say_chunk(e, CHUNK("", "\"stop\""), large);
+    say(e, "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n");
     note_whole(e);
 }
 
-static void answer_plain(struct script_end *e)
+static void answer_plain(struct script_end *e, bool large)
 {
-    char body[256], text[512];
+    char body[256], head[256];
+    struct slice bytes;
 
     e->pieces_n = 1;
     snprintf(body, sizeof body,
              "{\"id\":\"c\",\"object\":\"chat.completion\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
              "\"assistant\",\"content\":\"t%d.0;\"},\"finish_reason\":\"stop\"}]}",
              e->tag);
-    snprintf(text, sizeof text,
-             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-             strlen(body), body);
-    say(e, text);
+    bytes = padded(e, body, large);
+    snprintf(head, sizeof head,
+             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", bytes.n);
+    say(e, head);
+    stream_send(e->stream, bytes);
     note_whole(e);
 }
 
-void script_answer(struct script_end *e)
+void script_answer(struct script_end *e, bool large)
 {
     if (!can_answer(e))
         return;
     if (!e->stream_asked) {
-        answer_plain(e);
+        answer_plain(e, large);
         return;
     }
-    script_begin(e);
-    script_piece(e);
-    script_finish(e);
+    script_begin(e, false);
+    script_piece(e, large);
+    script_finish(e, false);
 }
 
 void script_refuse(struct script_end *e, uint8_t which)
@@ -227,8 +254,9 @@ void script_hang_up(struct script_end *e, bool reset)
         stream_finish(&e->stream);
 }
 
-void script_end_pause(struct script_end *e)
+void script_end_pause(struct script_end *e, bool large)
 {
+    (void)large;
     if (e->stream == NULL)
         return;
     e->paused = !e->paused;

@@ -18,6 +18,7 @@
 #define SCRIPT_CANARY "sk-upstream-canary-0123456789"
 #define SCRIPT_KEY "key-of-a-client-0123456789"
 #define SCRIPT_BYTES_MAX (4 << 20)
+#define SCRIPT_LARGE_BYTES ((size_t)TURN_PARSED_BYTES + 1000) /* not judged on the loop */
 
 #define SCRIPT_CHECK(cond)                                                            \
     do {                                                                              \
@@ -68,11 +69,12 @@ struct scene {
     size_t ends_n;
     struct script_tag tags[SCRIPT_TAGS_MAX];
     int tags_n;
+    int large_left; /* how much more of what is large may be said */
 };
 
 /* -- clients -- */
 /* Asks, unless a request of this client is in work or the tags are used up. */
-void script_ask(struct script_client *c, bool stream, const char *model, uint8_t cut);
+void script_ask(struct script_client *c, bool stream, const char *model, uint8_t cut, bool large);
 void script_client_pause(struct script_client *c, bool paused);
 void script_client_leave(struct script_client *c);
 /* Any bytes on a connection of their own. */
@@ -80,15 +82,15 @@ void script_wild_say(struct scene *s, struct slice bytes);
 
 /* -- endpoints -- */
 void script_listen(struct scene *s);
-/* Each does what fits the state of the connection, or nothing. */
-void script_answer(struct script_end *e); /* a whole plain answer, or a whole stream */
-void script_begin(struct script_end *e);  /* the head of a stream and its first events */
-void script_piece(struct script_end *e);  /* one more event */
-void script_half(struct script_end *e);   /* the beginning of one */
-void script_finish(struct script_end *e); /* the last events and the end of the body */
+/* Each does what fits the state of the connection, or nothing. large: what it says is for helpers. */
+void script_answer(struct script_end *e, bool large); /* a whole plain answer, or a whole stream */
+void script_begin(struct script_end *e, bool large);  /* the head of a stream and its first events */
+void script_piece(struct script_end *e, bool large);  /* one more event */
+void script_half(struct script_end *e, bool large);   /* the beginning of one */
+void script_finish(struct script_end *e, bool large); /* the last events and the end of the body */
 void script_refuse(struct script_end *e, uint8_t which);
 void script_hang_up(struct script_end *e, bool reset);
-void script_end_pause(struct script_end *e);
+void script_end_pause(struct script_end *e, bool large);
 void script_end_say(struct script_end *e, struct slice bytes);
 void script_close_all(struct scene *s);
 

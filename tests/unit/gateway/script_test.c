@@ -29,11 +29,12 @@ TEST(random_scripts_break_no_invariant)
         all.broken_n += one.broken_n;
         all.calls_n += one.calls_n;
         all.reloads_n += one.reloads_n;
+        all.large_n += one.large_n;
     }
-    printf("# %zu asked, %zu whole, %zu refused, %zu broken off, %zu calls, %zu reloads\n", all.asked_n,
-           all.whole_n, all.refused_n, all.broken_n, all.calls_n, all.reloads_n);
+    printf("# %zu asked, %zu whole, %zu refused, %zu broken off, %zu calls, %zu reloads, %zu large\n",
+           all.asked_n, all.whole_n, all.refused_n, all.broken_n, all.calls_n, all.reloads_n, all.large_n);
     CHECK(all.asked_n > 10 * (size_t)scripts_n / 2);
     CHECK(all.whole_n > (size_t)scripts_n && all.refused_n > (size_t)scripts_n);
     CHECK(all.broken_n > (size_t)scripts_n / 4 && all.reloads_n > (size_t)scripts_n / 4);
-    CHECK(all.calls_n > all.whole_n);
+    CHECK(all.calls_n > all.whole_n && all.large_n > (size_t)scripts_n / 8);
 }
