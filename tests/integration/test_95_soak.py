@@ -12,38 +12,65 @@ from kit import LIMIT, ROOT
 from kit.process import PROGRAM
 
 sys.path.insert(0, str(ROOT / 'tests/soak'))
-from slope import floors, is_flat, line  # noqa: E402
+from slope import line, rises  # noqa: E402
 
 MIB = 2**20
+REQUESTS = 90000  # of an hour's soak
 
 
-def resident(hours, leak_per_hour, seed):
-    """A sample each two seconds of a program with bursts, and a floor that wanders a little."""
-    dice, wander, out = random.Random(seed), 0.0, []
-    for i in range(int(hours * 1800)):
-        wander = 0.95 * wander + dice.gauss(0, 0.02 * MIB)
-        burst = 8 * MIB * dice.random()**4
-        out.append((2 * i, 40 * MIB + leak_per_hour * i / 1800 + wander + burst))
+def rests(leak_per_hour, noise, seed, n=9):
+    """What a program holds at rest each five minutes, which is noise of some kind on top of what it leaks."""
+    dice, level, out = random.Random(seed), 0.0, []
+    for i in range(n):
+        level = noise(dice, level)
+        out.append((i / 12, 12 * MIB + leak_per_hour * i / 12 + level))
     return out
 
 
-@pytest.mark.parametrize('seed', range(5))
-def test_a_leak_is_a_slope_and_bursts_are_none(seed):
-    bound = MIB / 4
-    for leak, flat in [(0, True), (0.1 * MIB, True), (2 * MIB, False), (20 * MIB, False)]:
-        slope, error, mean = line(floors(resident(1, leak, seed), 30))
-        assert is_flat(slope * 3600, error * 3600, bound) == flat, (leak, slope * 3600, error * 3600)
-        assert 40 * MIB < mean + MIB and abs(slope * 3600 - leak) < 4 * error * 3600 + MIB / 10
+def ripples(dice, _):
+    return dice.gauss(0, 0.03 * MIB)
 
 
-def test_the_lowest_of_each_window_counts():
-    assert floors([(0, 5), (1, 3), (9, 7), (10, 2), (25, 8), (29, 9)], 10) == [(5, 3), (15, 2), (25, 8)]
+def steps(dice, level):
+    """An allocator's: now and then another one of up to 1.2 MiB, which stays until the next."""
+    return 1.2 * MIB * dice.random() if dice.random() < 0.25 else level
+
+
+def found(points, bound):
+    return rises(points, *line(points), bound)
+
+
+@pytest.mark.parametrize('noise', [ripples, steps])
+def test_noise_is_no_rise(noise):
+    assert sum(found(rests(0, noise, seed), MIB / 4) for seed in range(200)) <= 4
+
+
+def test_a_large_leak_is_seen_in_resident_memory():
+    assert all(found(rests(2 * MIB, ripples, seed), MIB / 4) for seed in range(200))
+    assert sum(found(rests(20 * MIB, steps, seed), MIB / 4) for seed in range(200)) > 190
+
+
+def test_sixteen_bytes_a_request_are_seen_in_what_is_allocated():
+    """Malloc makes 24 of them. At rest what is allocated is the same to a few kilobytes."""
+    for seed in range(50):
+        points = [(at * REQUESTS, held) for at, held in
+                  rests(24 * REQUESTS, lambda dice, _: dice.gauss(0, 4000), seed)]
+        assert found(points, 2)
+        points = [(at * REQUESTS, held) for at, held in rests(0, lambda dice, _: dice.gauss(0, 4000), seed)]
+        assert not found(points, 2)
+
+
+def test_a_soak_that_was_called_a_rise_is_none():
+    mib = [12.0, 11.8, 11.9, 13.2, 13.1, 12.6, 12.6, 12.5]
+    points = [(i * 5 / 60, m * MIB) for i, m in enumerate(mib)]
+    assert not found(points, MIB / 4)
 
 
 def test_a_line_is_exact_without_noise():
-    slope, error, mean = line([(x, 3 + 2 * x) for x in range(10)])
-    assert (round(slope, 9), round(error, 9), mean) == (2, 0, 12)
-    assert not is_flat(slope, error, 1) and is_flat(slope, error, 2)
+    points = [(x, 3 + 2 * x) for x in range(10)]
+    slope, doubt = line(points)
+    assert (round(slope, 9), round(doubt, 9)) == (2, 0)
+    assert rises(points, slope, doubt, 1) and not rises(points, slope, doubt, 2)
 
 
 def run(*argv):

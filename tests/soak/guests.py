@@ -23,9 +23,10 @@ class Lie(AssertionError):
 
 
 class Guests:
-    """`threads` of them, each with one visit after the other until `until`."""
-    def __init__(self, at, until, seed):
+    """`threads` of them, each with one visit after the other until `until`, but for `calm` times."""
+    def __init__(self, at, until, seed, calm=None):
         self.at, self.until, self.codes = at, until, documented()
+        self.calm, self.visits_n = calm or threading.Event(), 0
         self.ends, self.lies, self.lock = {}, [], threading.Lock()
         kinds = [
             self.plain, self.plain, self.stream, self.stream, self.mistake, self.leaver, self.slow, self.slow
@@ -39,6 +40,9 @@ class Guests:
 
     def live(self, kind, dice):
         while time.monotonic() < self.until:
+            if not self.begin():
+                time.sleep(0.1)
+                continue
             try:
                 end = kind(dice)
             except Lie as lie:
@@ -49,7 +53,22 @@ class Guests:
                 end = f'{kind.__name__} broken ({type(broken).__name__})'
             with self.lock:
                 self.ends[end] = self.ends.get(end, 0) + 1
+                self.visits_n -= 1
             time.sleep(dice.expovariate(2))
+
+    def begin(self):
+        with self.lock:
+            if self.calm.is_set():
+                return False
+            self.visits_n += 1
+            return True
+
+    def wait_calm(self, seconds):
+        """Until all visits that had begun before the calm are over."""
+        end = time.monotonic() + seconds
+        while self.visits_n > 0:
+            assert time.monotonic() < end, 'a guest did not come back'
+            time.sleep(0.1)
 
     def join(self, seconds):
         for thread in self.threads:

@@ -1,21 +1,24 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A day of rain: the real program, usually under AddressSanitizer, with hours of mixed load.
+"""The real program, with hours of mixed load.
 
     soak.py --time 1h --program build/address/tidegate --helper build/tidegate [--out DIR]
 
 Three `tidegate load` replay the trace samples (chats that stream, plain ones, and a rough endpoint with the
 SDKs' retries) beside guests of every other kind (guests.py). The endpoints fail by a timeline, the
-configuration is reloaded every minute, clients leave, readers are slow. At the end: the answered rates
+configuration is reloaded every minute, clients leave, readers are slow. All that comes in rounds, and behind
+each there is a rest in which everybody is gone and resting connections end. At the end: the answered rates
 hold, nobody was lied to, every gauge is zero, no sanitizer has said a word, the program ends with status 0,
-and resident memory has not risen since it was warm (slope.py). A run takes its time: it is no part of
-CI."""
+and from rest to rest behind the first rounds neither the bytes that it has allocated (heap.c) nor its
+resident memory have risen (slope.py). A run takes its time: it is no part of CI."""
 import argparse
 import contextlib
 import io
 import json
+import os
 import pathlib
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -26,13 +29,20 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / 'integration')]
 from guests import Guests  # noqa: E402
 from kit import ROOT, config, process  # noqa: E402
-from slope import floors, is_flat, line  # noqa: E402
+from slope import POINTS_MIN, line, rises  # noqa: E402
 
-SAMPLE_S, RELOAD_S, WINDOW_S = 2, 60, 30
+SAMPLE_S, RELOAD_S = 2, 60
+ROUND_S, ROUNDS_MIN = 300, 8  # the longest round, its rest included; the fewest rounds, if there is time
+SHORT_S = 480                 # a shorter run has one round and judges no slope
+POOL_IDLE_S = 8
+REST_S = POOL_IDLE_S + 6      # then resting connections have ended and free memory has gone back
+SETTLE_S = 150                # a guest's slowest visit
+# The smallest leak is 24 bytes (of 16, as malloc rounds); what lies below this is what is learned of names.
+LIVE_BOUND = 2.0  # bytes a request
 # Certain to rise, and by more than that an hour: then it has risen. Less than a hundredth of what a warm
 # program holds, and ten bytes for each request of an hour.
 BOUND_BYTES_PER_HOUR = 256 * 1024
-WARM_SHARE = 0.2  # of the time, at least a minute: caches, pools, the allocator's own free lists fill
+WARM_SHARE = 0.25  # of the rounds: caches, pools, the allocator's own free lists fill
 # A sanitizer's allocator chooses places by chance and so touches ever more pages, less and less of them: with
 # nothing but a reload a minute 1 MiB in the first hour, where the program alone takes 8 KiB. There the bound
 # only finds what is gross; the program without it, under the same load, has the one above.
@@ -77,8 +87,19 @@ class Soak:
     def __init__(self, args, folder):
         self.total, self.folder, self.args = seconds(args.time), folder, args
         self.yard = process.Yard(folder)
-        self.samples, self.runs, self.reloads_n, self.said = [], [], 0, []
+        self.samples, self.rests, self.runs, self.reloads_n, self.said = [], [], [], 0, []
+        self.calm = threading.Event()  # a rest: nobody begins anything
+        self.heap = self.count_heap()
         self.start()
+
+    def count_heap(self):
+        """The library that counts, and the file that it counts in; nothing where a sanitizer has the heap."""
+        if self.is_sanitized():
+            return None
+        library = self.folder / 'heap.so'
+        cc = os.environ.get('CC', 'cc')
+        subprocess.run([cc, '-O2', '-fPIC', '-shared', '-o', library, HERE / 'heap.c'], check=True)
+        return library, self.folder / 'heap.live'
 
     # -- the programs ----------------------------------------------------------------------------------------
 
@@ -140,13 +161,15 @@ class Soak:
                 'hold': '500ms',
                 'comment': '500ms',
                 'deadline': '60s',
-                'pool_idle': '20s',
+                'pool_idle': f'{POOL_IDLE_S}s',
                 'pool_age': '60s',
                 'drain': '10s',
                 'idle': '30s'
             },
         }
         env = {'ASAN_OPTIONS': ASAN, 'UBSAN_OPTIONS': 'print_stacktrace=1'}
+        if self.heap:
+            env.update(LD_PRELOAD=str(self.heap[0].resolve()), SOAK_HEAP=str(self.heap[1].resolve()))
         process.PROGRAM = self.args.program
         self.gateway = self.yard.gateway(self.config, env)
         whole = json.loads(self.gateway.file.read_text())  # with its ports
@@ -188,45 +211,81 @@ class Soak:
                 return
             self.runs.append((name, json.loads(result.read_text())))
 
-    def reload(self, end):
-        while end - time.monotonic() > RELOAD_S:
-            time.sleep(RELOAD_S)
-            self.reloads_n += 1
-            text = json.dumps(self.editions[self.reloads_n % 2], indent=1)
-            fresh = self.gateway.file.with_suffix('.new')
-            fresh.write_text(text)
-            fresh.rename(self.gateway.file)  # followed by the program itself; the signal is a second reload
-            self.gateway.signal(signal.SIGHUP)
+    def reload(self, edition):
+        self.reloads_n += 1
+        text = json.dumps(self.editions[edition], indent=1)
+        fresh = self.gateway.file.with_suffix('.new')
+        fresh.write_text(text)
+        fresh.rename(self.gateway.file)  # followed by the program itself; the signal is a second reload
+        self.gateway.signal(signal.SIGHUP)
 
     def resident(self):
         status = pathlib.Path(f'/proc/{self.gateway.child.pid}/status').read_text()
         return 1024 * int(status.split('VmRSS:')[1].split()[0])
 
-    def run(self):
-        began = time.monotonic()
-        end = began + self.total
-        data = ROOT / 'tests/data'
-        loads = [
-            ('solid', '--trace', data / 'azure2023_conv_10min.csv', '--speed', '2', '--model', 'solid',
-             '--leave', '0.05:500ms'),
-            ('plain', '--trace', data / 'mooncake_conversation_1min.jsonl', '--speed', '0.5', '--model',
-             'plain', '--streams', '0'),
-            ('rough', '--trace', data / 'servegen_deepseek_r1', '--from', '10h', '--speed', '4', '--model',
-             'rough', '--streams', '0.8', '--prompt', '200:1', '--answer', '100:1', '--retry', 'sdk',
-             '--timeout', '70s'),
-        ]
-        threads = [threading.Thread(target=self.load, args=(x[0], end, *x[1:]), daemon=True) for x in loads]
-        threads.append(threading.Thread(target=self.reload, args=(end, ), daemon=True))
-        for thread in threads:
-            thread.start()
-        guests = Guests(self.gateway.at, end, seed=4)
+    def live(self):
+        return struct.unpack('=q', self.heap[1].read_bytes())[0] if self.heap else 0
+
+    def watch(self, end):
+        """Until then, or until the program has ended: samples, and a reload every minute."""
+        reload_at = time.monotonic() + RELOAD_S
         while time.monotonic() < end and self.gateway.child.poll() is None:
-            self.samples.append((time.monotonic() - began, self.resident()))
+            self.samples.append((time.monotonic() - self.began, self.resident()))
             if len(self.samples) % 30 == 0:
                 self.progress()
+            if time.monotonic() > reload_at:
+                reload_at += RELOAD_S
+                self.reload(self.reloads_n % 2)
             time.sleep(SAMPLE_S)
+
+    def rest(self, guests, threads):
+        """Everybody comes to an end; what the program still has is noted, always under the same edition."""
+        self.calm.set()
         for thread in threads:
-            thread.join(180)
+            thread.join(SETTLE_S)
+        guests.wait_calm(SETTLE_S)
+        self.reload(0)
+        self.gateway.settle()
+        self.watch(time.monotonic() + REST_S)
+        found = []
+        for _ in range(5):
+            found.append((self.live(), self.resident()))
+            time.sleep(0.2)
+        at, requests = time.monotonic() - self.began, self.gateway.metrics().value('tidegate_requests_total')
+        self.rests.append((at, requests, min(x for x, _ in found), min(x for _, x in found)))
+        print(f'{at:6.0f} s  at rest: {self.rests[-1][2] / 1024:.1f} KiB allocated, '
+              f'{self.rests[-1][3] / 1024:.0f} KiB resident, {requests:.0f} requests so far', flush=True)
+        self.calm.clear()
+
+    def loads(self, number, end):
+        data = ROOT / 'tests/data'
+        return [
+            ('solid', end, '--trace', data / 'azure2023_conv_10min.csv', '--speed', '2', '--model', 'solid',
+             '--leave', '0.05:500ms'),
+            ('plain', end, '--trace', data / 'mooncake_conversation_1min.jsonl', '--speed', '0.5', '--model',
+             'plain', '--streams', '0'),
+            ('rough', end, '--trace', data / 'servegen_deepseek_r1', '--from', f'{10 + number % 10}h',
+             '--speed', '4', '--model', 'rough', '--streams', '0.8', '--prompt', '200:1', '--answer', '100:1',
+             '--retry', 'sdk', '--timeout', '70s'),
+        ]
+
+    def run(self):
+        self.began = time.monotonic()
+        end = self.began + self.total
+        rounds_n = max(ROUNDS_MIN, int(self.total // ROUND_S)) if self.total >= SHORT_S else 1
+        guests = Guests(self.gateway.at, end + SETTLE_S, seed=4, calm=self.calm)
+        for number in range(rounds_n):
+            left = (end - time.monotonic()) / (rounds_n - number) - REST_S
+            until = time.monotonic() + max(10, left)
+            threads = [threading.Thread(target=self.load, args=x, daemon=True)
+                       for x in self.loads(number, until)]
+            for thread in threads:
+                thread.start()
+            self.watch(until)
+            self.rest(guests, threads)
+            if self.gateway.child.poll() is not None:
+                break
+        guests.until = 0
         guests.join(180)
         return guests
 
@@ -270,19 +329,24 @@ class Soak:
         return b'__asan_init' in pathlib.Path(self.args.program).read_bytes()
 
     def judge_memory(self):
-        warm = max(60.0, WARM_SHARE * self.total)
-        points = floors([s for s in self.samples if s[0] >= warm], WINDOW_S)
-        if len(points) < 4:
-            print(f'memory: {len(points)} windows of {WINDOW_S} s are too few for a slope')
+        rests = self.rests[int(WARM_SHARE * len(self.rests)):]
+        if len(rests) < POINTS_MIN:
+            print(f'memory: {len(rests)} rests are too few for a slope')
             return
-        slope, error, mean = line(points)
-        hour = 3600 / 1024
+        if self.heap:
+            self.judge_curve('allocated', 'bytes a request', [(r[1], r[2]) for r in rests], LIVE_BOUND)
         bound = SANITIZED_BOUND_BYTES_PER_HOUR if self.is_sanitized() else BOUND_BYTES_PER_HOUR
-        print(f'memory: mean {mean / 2**20:.1f} MiB, slope {slope * hour:+.0f} KiB an hour, '
-              f'+- {2 * error * hour:.0f} (two standard errors), over {len(points)} windows behind the first '
-              f'{warm:.0f} s; bound {bound // 1024} KiB an hour')
-        if not is_flat(slope * 3600, error * 3600, bound):
-            self.said.append('resident memory rises')
+        hours = [(r[0] / 3600, r[3] / 1024) for r in rests]
+        self.judge_curve('resident', 'KiB an hour', hours, bound / 1024)
+
+    def judge_curve(self, what, unit, points, bound):
+        slope, doubt = line(points)
+        rose = rises(points, slope, doubt, bound)
+        verdict = 'rises' if rose else 'flat' if slope + doubt <= bound else 'no rise shown'
+        print(f'memory {what}: {slope:+.2f} {unit}, between {slope - doubt:+.2f} and {slope + doubt:+.2f}, '
+              f'at {len(points)} rests; bound {bound:g}: {verdict}')
+        if rose:
+            self.said.append(f'memory that is {what} rises')
 
     def finish(self, guests):
         page = self.gateway.metrics()
@@ -300,7 +364,7 @@ class Soak:
             self.said.append(f'{e}: {self.gateway.balances()}')
         with contextlib.redirect_stdout(io.StringIO()) as tails:
             self.said += self.yard.close()
-        (self.folder / 'resident.json').write_text(json.dumps(self.samples))
+        (self.folder / 'memory.json').write_text(json.dumps({'samples': self.samples, 'rests': self.rests}))
         if self.said:
             print(tails.getvalue())
         for line_of_it in self.said:
@@ -319,6 +383,7 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(args.out or temporary)
         folder.mkdir(parents=True, exist_ok=True)
+        args.program, args.helper = (str(pathlib.Path(p).resolve()) for p in (args.program, args.helper))
         soak = Soak(args, folder)
         try:
             return soak.finish(soak.run())
