@@ -4,6 +4,8 @@
 #include "cmd/process.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -80,6 +82,15 @@ int64_t process_raise_files(void)
     if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur == RLIM_INFINITY)
         return 0;
     return (int64_t)r.rlim_cur;
+}
+
+/* The table never shrinks, and a duplicate at its end makes it as large as that. */
+void process_spread_files(int64_t n)
+{
+    int end = n > 0 && n <= INT_MAX ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int)n - 1) : -1;
+
+    if (end >= 0)
+        close(end);
 }
 
 /* Not by RLIMIT_CORE, which a pipe in kernel.core_pattern ignores. */

@@ -39,6 +39,7 @@
 #include "io/watch.h"
 #include "sim/sim.h"
 
+#define FILES_SPARE 256                /* descriptors beside those of clients and calls */
 #define HELPERS_N 2                    /* threads for large bodies; none runs before one comes */
 #define MAPPED_BYTES ((int)512 * 1024) /* blocks from here on go back to the system when they are freed */
 #define STOP_SLACK_US (5 * CLOCK_SECOND_US) /* for what comes behind the drain */
@@ -347,6 +348,14 @@ static void complain_of_app(const struct config *cfg, const char *why)
         fprintf(stderr, "tidegate: %s\n", why);
 }
 
+/* For all clients that may come, and their calls. */
+static void spread_files(const struct config *cfg, int64_t files_max)
+{
+    int64_t want = 2 * cfg->opt.conns_max + FILES_SPARE;
+
+    process_spread_files(files_max == 0 || want < files_max ? want : files_max);
+}
+
 static bool make(struct server *s)
 {
     enum log_level level = LOG_INFO;
@@ -354,6 +363,7 @@ static bool make(struct server *s)
     const char *why = "";
     int log_fd = outlet_open(STDERR_FILENO);
 
+    spread_files(s->cfg, o.files_max);
     process_allow_cores(s->cfg->core_dumps);
     mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES); /* else the largest block ever freed becomes the threshold */
     if (!reserve_open()) {

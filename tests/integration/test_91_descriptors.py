@@ -92,3 +92,11 @@ def test_a_call_without_a_descriptor_blames_no_endpoint(gateway, simulator):
               if v and 'outcome="ok"' not in str(labels)}
     assert all('exhausted' in str(labels) for labels in blamed), blamed
     until(lambda: sim.stats()['requests'] == 1, 'one request at the provider')
+
+
+def test_the_table_of_descriptors_is_ready_before_the_first_client_comes(gateway, simulator):
+    """Threads share it: the kernel lets a thread wait for 10 to 20 ms whenever it has to double it."""
+    up = gateway(simulator(), limits={'connections': 900})
+    with open(f'/proc/{up.child.pid}/status', encoding='ascii') as f:
+        ready = int(f.read().split('FDSize:')[1].split()[0])
+    assert ready >= 2 * 900
