@@ -58,6 +58,34 @@ struct config_key {
     struct config_limits limits; /* over all models */
     const struct config_model_limits *model_limits;
     size_t model_limits_n;
+    bool sensitive; /* its requests may go to endpoints that are local, and to no other */
+};
+
+/* A header that a request must have, with exactly this value; "*": any. */
+struct config_rule_header {
+    struct slice name, value;
+    bool from_env; /* the value holds one of the environment: not to be shown */
+};
+
+/* One rule of a list: which requests it is for (all of it must hold), and where they go. */
+struct config_rule {
+    const int *keys; /* indices, ascending; keys_n 0: whoever calls */
+    size_t keys_n;
+    const struct config_rule_header *headers;
+    size_t headers_n;
+    int64_t tokens_min, tokens_max; /* of the prompt as estimated; 0 and INT64_MAX: any number */
+    /* Where to: at most one of these. */
+    const int *use; /* indices of endpoints, no other is asked; use_n 0: not given */
+    size_t use_n;
+    int model;      /* index: as if the client had named this one; -1: not given */
+    int tier;       /* the first one that is asked, from 1; 0: not given */
+    bool sensitive; /* beside that, or alone */
+    int line;       /* where it stands in the file */
+};
+
+struct config_rules {
+    const struct config_rule *rules; /* in order: the first that says where decides */
+    size_t n;
 };
 
 struct config_slots {
@@ -93,6 +121,7 @@ struct config_endpoint {
     struct slice secret;                  /* KEY_OWN */
     const char *secret_from;              /* KEY_OWN: where the secret was read, for messages */
     int account;                          /* index or -1 */
+    bool local;                           /* sensitive requests may go there */
     const char *region;                   /* or NULL */
     const char *ca_file;                  /* PEM, or NULL for the system's */
     const char *client_cert, *client_key; /* PEM files, both or none */
@@ -135,6 +164,8 @@ struct config_model {
     int64_t deadline_us;         /* for this model, or timeouts.deadline */
     int64_t spill_after_us;      /* CLOCK_NEVER_US: not given */
     struct config_limits limits; /* over all keys */
+    bool sensitive;              /* its requests may go to endpoints that are local, and to no other */
+    struct config_rules rules;
 };
 
 /* A PEM file, and the place in the configuration that names it. */
@@ -191,7 +222,8 @@ struct config {
     size_t endpoints_n;
     const struct config_model *models;
     size_t models_n;
-    int wildcard; /* index of "*" in models, or -1 */
+    int wildcard;              /* index of "*" in models, or -1 */
+    struct config_rules rules; /* for every model, before the model's own */
 };
 
 /* Where and why a configuration was refused, ready to print: "FILE:LINE:COL: error: ..." lines. */
@@ -235,6 +267,11 @@ struct config_match {
     struct slice upstream; /* name for targets that set none: the client's own for "*", else the model's */
 };
 struct config_match config_find_model(const struct config *c, struct slice name);
+
+/* The targets of a model, bit per target over all tiers: those that a rule leaves, and those whose endpoint
+ * is local. */
+uint64_t config_rule_targets(const struct config *c, int model, const struct config_rule *r);
+uint64_t config_local_targets(const struct config *c, int model);
 
 /* Table names. */
 const char *config_provider_name(enum provider p);

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "config/describe_rules.h"
 #include "config/options.h"
 
 #define TEXT_MAX ((size_t)64 << 20)
@@ -91,7 +92,7 @@ static void say_keys(const struct config *c, struct buf *out)
         for (size_t j = 0; j < k->models_n; j++)
             SAY(out, "%s%.*s", j > 0 ? ", " : "models ", SLICE_ARG(c->models[k->models[j]].name));
         say_key_limits(c, k, out);
-        SAY(out, "\n");
+        SAY(out, "%s\n", k->sensitive ? "; sensitive: local-only" : "");
     }
 }
 
@@ -158,6 +159,8 @@ static void say_endpoint(const struct config *c, const struct config_endpoint *e
     }
     if (e->region)
         SAY(out, ", region %s", e->region);
+    if (e->local)
+        SAY(out, ", local");
     say_way(e, out);
 }
 
@@ -193,7 +196,8 @@ static void say_model(const struct config *c, const struct config_model *m, stru
         say_alias(&m->aliases[i], out);
     SAY(out, "  deadline %s", options_print(&deadline, us, text));
     say_limits(&m->limits, "; limits over all keys ", out);
-    SAY(out, "\n");
+    SAY(out, "%s\n", m->sensitive ? "; sensitive: local-only" : "");
+    describe_rules(c, &m->rules, "  ", out);
     for (size_t i = 0; i < m->tiers_n; i++) {
         SAY(out, "  tier %zu%s\n", i + 1, i > 0 ? ", when none before it is usable" : "");
         say_tier(c, m, &m->tiers[i], out);
@@ -209,6 +213,7 @@ char *config_describe(const struct config *c)
     say_listeners(c, &out);
     say_options(c, &out);
     say_keys(c, &out);
+    describe_rules(c, &c->rules, "", &out);
     for (size_t i = 0; i < c->models_n; i++)
         say_model(c, &c->models[i], &out);
     text = mem_strndup(out.p, out.n);

@@ -17,7 +17,9 @@
 #define DRAFT_MODEL_LIMITS_MAX 64 /* of one key; searched linearly for each request */
 #define DRAFT_LISTEN_MAX 64
 #define DRAFT_ORIGINS_MAX 256
-#define DRAFT_PAIRS_MAX 64 /* certificates of one listener: each may be looked at in a handshake */
+#define DRAFT_RULES_MAX 64   /* of one list: looked at one after the other for each request */
+#define DRAFT_HEADERS_MAX 16 /* of one rule */
+#define DRAFT_PAIRS_MAX 64   /* certificates of one listener: each may be looked at in a handshake */
 
 struct draft {
     struct notes *notes;
@@ -27,7 +29,7 @@ struct draft {
     const struct config_env *env;
     /* Sections as they stand in the file, NULL where they do not. */
     const struct node *listen, *tls, *admin, *metrics, *cors, *keys, *accounts, *endpoints, *models;
-    const struct node *timeouts, *limits;
+    const struct node *timeouts, *limits, *rules;
 };
 
 void listeners_read(struct draft *d);
@@ -39,6 +41,12 @@ void models_read(struct draft *d);
  * `verb` what is wanted of the model: "allow". */
 int models_find(struct draft *d, struct slice name, const char *shown, struct place at, const char *verb);
 void keys_read(struct draft *d);
+/* `rules` of the file and of each model. */
+void routing_read(struct draft *d);
+/* The value of a key `sensitive`, which can only be local-only. */
+void routing_read_sensitive(struct draft *d, const struct node *n, bool *out);
+/* What rules and `sensitive` leave; when every reference is resolved. */
+void routing_check(struct draft *d);
 /* What can only be judged when everything has been read. */
 void rules_check(struct draft *d);
 /* Warnings about what cannot do what it was meant for; when nothing is wrong. */

@@ -172,6 +172,15 @@ static void read_region(struct draft *d, const struct node *n, void *into)
         e->region = arena_dup(d->arena, region).p;
 }
 
+static void read_local(struct draft *d, const struct node *n, void *into)
+{
+    struct config_endpoint *e = into;
+    int64_t local;
+
+    if (value_bool(d->notes, n, &local))
+        e->local = local != 0;
+}
+
 static const struct field fields[] = {
     {"name", read_name, NULL, true},
     {"provider", read_provider, NULL, true},
@@ -179,6 +188,7 @@ static const struct field fields[] = {
     {"key", read_key, NULL, false},
     {"account", read_account, NULL, false},
     {"region", read_region, NULL, false},
+    {"local", read_local, NULL, false},
     {"ca_file", way_read_ca_file, NULL, false},
     {"client_cert", way_read_client_cert, NULL, false},
     {"client_key", way_read_client_key, NULL, false},

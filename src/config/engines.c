@@ -86,8 +86,8 @@ static enum err write_endpoints(struct buf *t, const struct config_engine *engin
 
     for (size_t i = 0; i < n && !err; i++) {
         name_of(engines, n, i, name);
-        err = buf_printf(t, "  - {name: %s, provider: %s, url: \"http://%s/v1\", key: none", name,
-                         config_provider_name(engines[i].provider), engines[i].at);
+        err = buf_printf(t, "  - {name: %s, provider: %s, url: \"http://%s/v1\", key: none, local: true",
+                         name, config_provider_name(engines[i].provider), engines[i].at);
         if (!err && engines[i].slots > 0)
             err = buf_printf(t, ", account: %s", name);
         if (!err)

@@ -108,10 +108,15 @@ static void read_limits(struct draft *d, const struct node *n, void *into)
     limits_read_key(d, n, into);
 }
 
+static void read_sensitive(struct draft *d, const struct node *n, void *into)
+{
+    routing_read_sensitive(d, n, &((struct config_key *)into)->sensitive);
+}
+
 static const struct field fields[] = {
     {"name", read_name, NULL, true},          {"key", read_secret, NULL, true},
     {"priority", read_priority, NULL, false}, {"models", read_models, NULL, false},
-    {"limits", read_limits, NULL, false},
+    {"limits", read_limits, NULL, false},     {"sensitive", read_sensitive, NULL, false},
 };
 
 void keys_read(struct draft *d)

@@ -45,12 +45,27 @@ static void read_limits(struct draft *d, const struct node *n, void *into)
     limits_read_model(d, n, &m->limits);
 }
 
+static void read_sensitive(struct draft *d, const struct node *n, void *into)
+{
+    routing_read_sensitive(d, n, &((struct config_model *)into)->sensitive);
+}
+
+/* They name keys, which are not known yet: routing_read reads them. */
+static void read_rules_later(struct draft *d, const struct node *n, void *into)
+{
+    (void)d;
+    (void)n;
+    (void)into;
+}
+
 static const struct field fields[] = {
     {"name", read_name, NULL, true},
     {"aliases", aliases_read, NULL, false},
     {"tiers", tiers_read, NULL, true},
     {"deadline", read_deadline, NULL, false},
     {"limits", read_limits, NULL, false},
+    {"sensitive", read_sensitive, NULL, false},
+    {"rules", read_rules_later, NULL, false},
     {"spill_after", NULL, "spilling by predicted wait (spill_after) comes with a later version; leave it out",
      false},
 };

@@ -110,6 +110,7 @@ static void find_section(struct draft *d, const struct node *n, void *unused)
         {"listen", &d->listen},       {"tls", &d->tls},       {"admin", &d->admin},
         {"metrics", &d->metrics},     {"keys", &d->keys},     {"accounts", &d->accounts},
         {"endpoints", &d->endpoints}, {"models", &d->models}, {"cors", &d->cors},
+        {"rules", &d->rules},
     };
 
     (void)unused;
@@ -128,6 +129,7 @@ static const struct field fields[] = {
     {"timeouts", options_read, NULL, false},      {"limits", options_read, NULL, false},
     {"keys", find_section, NULL, false},          {"accounts", find_section, NULL, false},
     {"endpoints", find_section, NULL, false},     {"models", find_section, NULL, false},
+    {"rules", find_section, NULL, false},
 };
 
 static void read_file(struct draft *d, const struct node *root)
@@ -145,6 +147,7 @@ static void read_file(struct draft *d, const struct node *root)
     endpoints_read(d);
     models_read(d);
     keys_read(d);
+    routing_read(d);
     rules_check(d);
 }
 

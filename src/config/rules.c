@@ -262,6 +262,7 @@ void rules_check(struct draft *d)
         check_used(d);
         check_slots(d);
         check_self(d);
+        routing_check(d);
         sense_check(d);
     }
 }

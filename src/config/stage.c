@@ -71,6 +71,7 @@ static struct config_model *copy_model(struct stage *s, const struct config_mode
     m->aliases = NULL;
     m->aliases_n = 0;
     m->limits = (struct config_limits){0};
+    m->rules = (struct config_rules){0}; /* they ask who calls, and name what is not on the stage */
     for (size_t i = 0; i < from->tiers_n; i++)
         tiers[i] = copy_tier(s, &from->tiers[i]);
     m->tiers = tiers;
@@ -97,6 +98,7 @@ struct config *config_stage(struct config *c, int model, stage_place_cb place, v
     out->admin = out->metrics = NULL;
     out->keys = NULL;
     out->keys_n = 0;
+    out->rules = (struct config_rules){0};
     out->cors_origins_n = 0;
     out->workers = 1;
     out->watch = false;

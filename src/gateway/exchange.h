@@ -18,6 +18,7 @@
 #include "gateway/stats.h"
 #include "gateway/wishes.h"
 #include "gateway/worker.h"
+#include "policy/rules.h"
 
 enum exchange_state {
 #define EXCHANGE(name, label, doc) EX_##name,
@@ -43,7 +44,8 @@ struct exchange {
     struct reading *reading; /* of a large body, under way; or NULL */
     struct request request;
     struct config_match match; /* match.model -1: not known yet */
-    uint64_t silent;           /* targets of the model that do not speak the route's surface */
+    uint64_t silent;           /* targets of the model that do not speak the route's surface, or are barred */
+    struct rules_way way;      /* what rules say of it; way.model is match.model */
     struct wishes wishes;
     struct quota *quota; /* NULL: nothing limits this exchange (so far) */
     int64_t started_us;

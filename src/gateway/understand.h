@@ -6,9 +6,9 @@
 
 #include "gateway/exchange.h"
 
-/* Fills in ex->match, ex->silent and ex->wishes from ex->request and the headers. ERR_MODEL_NOT_FOUND,
- * ERR_MODEL_FORBIDDEN, ERR_ROUTE_NOT_SPOKEN, or what wishes_read says, with *fault filled in where there is
- * more to say than the row does. */
+/* Fills in ex->match, ex->silent, ex->way and ex->wishes from ex->request and the headers.
+ * ERR_MODEL_NOT_FOUND, ERR_MODEL_FORBIDDEN, ERR_ROUTE_NOT_SPOKEN, ERR_RULE_FORBIDS, ERR_NO_LOCAL_ENDPOINT, or
+ * what wishes_read says, with *fault filled in where there is more to say than the row does. */
 enum err understand(struct exchange *ex, struct request_fault *fault);
 
 #endif

@@ -60,6 +60,14 @@ static double read_timeout(const struct http_request *rq)
     return read_seconds(python.n > 0 ? python : header(rq, "x-stainless-timeout"));
 }
 
+/* It can only tighten, so it has one value; who writes another one, or two, means something that would not be
+ * done. */
+static bool read_sensitive(const struct http_request *rq, bool *out)
+{
+    *out = slice_eq(header(rq, "x-tidegate-sensitive"), SLICE("local-only"));
+    return http_header_count(rq->headers, rq->headers_n, "x-tidegate-sensitive") == (*out ? 1 : 0);
+}
+
 enum err wishes_read(const struct http_request *rq, const struct config_key *key, struct wishes *out,
                      const char **why, const char **param)
 {
@@ -74,6 +82,11 @@ enum err wishes_read(const struct http_request *rq, const struct config_key *key
     if (!read_deadline(header(rq, "x-tidegate-deadline-ms"), &out->deadline_ms)) {
         *why = "x-tidegate-deadline-ms must be a whole number of milliseconds from 1 to 86400000.";
         *param = "x-tidegate-deadline-ms";
+        return ERR_BAD_FIELD;
+    }
+    if (!read_sensitive(rq, &out->sensitive)) {
+        *why = "x-tidegate-sensitive must be local-only, or left out.";
+        *param = "x-tidegate-sensitive";
         return ERR_BAD_FIELD;
     }
     out->timeout_s = read_timeout(rq);

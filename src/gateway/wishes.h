@@ -10,6 +10,7 @@ struct wishes {
     enum priority priority;
     int64_t deadline_ms; /* x-tidegate-deadline-ms; 0: none */
     int hops;            /* gateways that the request has passed through before this one */
+    bool sensitive;      /* x-tidegate-sensitive: local-only */
     double timeout_s;    /* the client's own patience, as its SDK states it; 0: not stated */
 };
 

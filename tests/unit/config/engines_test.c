@@ -35,7 +35,7 @@ TEST(one_engine_takes_every_name)
              "accounts:\n"
              "  - {name: llama, slots: {\"*\": 4}}\n"
              "endpoints:\n"
-             "  - {name: llama, provider: llama, url: \"http://127.0.0.1:9931/v1\", key: none, "
+             "  - {name: llama, provider: llama, url: \"http://127.0.0.1:9931/v1\", key: none, local: true, "
              "account: llama}\n"
              "models:\n"
              "  - {name: \"tiny.gguf\", tiers: [[{endpoint: llama}]]}\n"
@@ -55,18 +55,18 @@ TEST(several_engines_share_what_they_both_list)
         {.provider = PROVIDER_VLLM, .at = "127.0.0.1:8000", MODELS(TINY)},
         {.provider = PROVIDER_VLLM, .at = "127.0.0.1:8001", MODELS(TINY)},
     };
-    struct config *c =
-        make(engines, 3,
-             "listen: 127.0.0.1:8082\nadmin: 127.0.0.1:8081\n"
-             "endpoints:\n"
-             "  - {name: ollama, provider: ollama, url: \"http://127.0.0.1:11434/v1\", key: none}\n"
-             "  - {name: vllm-8000, provider: vllm, url: \"http://127.0.0.1:8000/v1\", key: none}\n"
-             "  - {name: vllm-8001, provider: vllm, url: \"http://127.0.0.1:8001/v1\", key: none}\n"
-             "models:\n"
-             "  - {name: \"qwen3:8b\", tiers: [[{endpoint: ollama}]]}\n"
-             "  - {name: \"Org/$${HOME}\\\"x\", tiers: [[{endpoint: ollama}]]}\n"
-             "  - {name: \"tiny.gguf\", tiers: [[{endpoint: ollama}, {endpoint: vllm-8000}, {endpoint: "
-             "vllm-8001}]]}\n");
+    struct config *c = make(
+        engines, 3,
+        "listen: 127.0.0.1:8082\nadmin: 127.0.0.1:8081\n"
+        "endpoints:\n"
+        "  - {name: ollama, provider: ollama, url: \"http://127.0.0.1:11434/v1\", key: none, local: true}\n"
+        "  - {name: vllm-8000, provider: vllm, url: \"http://127.0.0.1:8000/v1\", key: none, local: true}\n"
+        "  - {name: vllm-8001, provider: vllm, url: \"http://127.0.0.1:8001/v1\", key: none, local: true}\n"
+        "models:\n"
+        "  - {name: \"qwen3:8b\", tiers: [[{endpoint: ollama}]]}\n"
+        "  - {name: \"Org/$${HOME}\\\"x\", tiers: [[{endpoint: ollama}]]}\n"
+        "  - {name: \"tiny.gguf\", tiers: [[{endpoint: ollama}, {endpoint: vllm-8000}, {endpoint: "
+        "vllm-8001}]]}\n");
 
     if (!CHECK(c != NULL))
         return;
@@ -86,8 +86,8 @@ TEST(of_several_the_one_that_looks_at_no_name_takes_the_rest)
         make(engines, 2,
              "listen: 127.0.0.1:8082\nadmin: 127.0.0.1:8081\n"
              "endpoints:\n"
-             "  - {name: vllm, provider: vllm, url: \"http://127.0.0.1:8000/v1\", key: none}\n"
-             "  - {name: llama, provider: llama, url: \"http://127.0.0.1:8080/v1\", key: none}\n"
+             "  - {name: vllm, provider: vllm, url: \"http://127.0.0.1:8000/v1\", key: none, local: true}\n"
+             "  - {name: llama, provider: llama, url: \"http://127.0.0.1:8080/v1\", key: none, local: true}\n"
              "models:\n"
              "  - {name: \"tiny.gguf\", tiers: [[{endpoint: vllm}]]}\n"
              "  - {name: \"*\", tiers: [[{endpoint: llama}]]}\n");
