@@ -6,16 +6,14 @@
  * exchange_respond and flight_open its memory may be gone, so nothing is touched after them.
  *
  * Identify comes before the body is read: nobody without a key makes the gateway hold 48 MiB. */
-#include "gateway/exchange.h"
+#include "gateway/exchange_private.h"
 
 #include "base/assert.h"
 #include "base/clock.h"
-#include "base/id.h"
 #include "base/mem.h"
 #include "base/reserve.h"
 #include "gateway/access_log.h"
 #include "gateway/app.h"
-#include "gateway/front.h"
 #include "gateway/identify.h"
 #include "gateway/reading.h"
 #include "gateway/record.h"
@@ -24,8 +22,6 @@
 #include "policy/clocks.h"
 
 enum step { STEP_WAIT, STEP_MORE };
-
-static void run(struct exchange *ex);
 
 static const struct config *config(const struct exchange *ex)
 {
@@ -49,8 +45,7 @@ static void on_logging(struct afterwards *a)
     desk_leave(&ex->desk);
 }
 
-/* What must happen exactly once for every exchange, before the connection lets go of its memory. */
-static void settle(struct exchange *ex, enum err e)
+void exchange_settle(struct exchange *ex, enum err e)
 {
     ASSERT(ex->state != EX_SETTLED && ex->subscriber.flight == NULL);
     ex->state = EX_SETTLED;
@@ -73,7 +68,7 @@ void exchange_respond(struct exchange *ex, int status, struct slice content_type
 {
     ex->status = status;
     ex->bytes_out = body.n;
-    settle(ex, ERR_OK);
+    exchange_settle(ex, ERR_OK);
     response_whole(ex, status, content_type, body);
 }
 
@@ -83,7 +78,7 @@ void exchange_fail_with(struct exchange *ex, const struct flight_end *end)
 
     if (!in_band)
         ex->status = response_error_status(ex, end);
-    settle(ex, end->err);
+    exchange_settle(ex, end->err);
     if (!in_band) {
         response_error(ex, end);
         return;
@@ -103,7 +98,7 @@ void exchange_fail(struct exchange *ex, enum err e)
     exchange_fail_with(ex, &end);
 }
 
-static void leave_flight(struct exchange *ex)
+void exchange_leave(struct exchange *ex)
 {
     if (ex->subscriber.flight == NULL)
         return;
@@ -113,12 +108,11 @@ static void leave_flight(struct exchange *ex)
 
 void exchange_give_up(struct exchange *ex, enum err e)
 {
-    leave_flight(ex);
+    exchange_leave(ex);
     exchange_fail(ex, e);
 }
 
-/* Ends this exchange alone if memory ran short since then; its own memory lives until the turn's end. */
-static void end_if_short(struct exchange *ex, uint64_t short_n)
+void exchange_end_if_short(struct exchange *ex, uint64_t short_n)
 {
     if (mem_short_n() != short_n && ex->state != EX_SETTLED)
         exchange_give_up(ex, ERR_EXHAUSTED);
@@ -185,7 +179,7 @@ static void on_end(struct subscriber *s, const struct flight_end *end)
         exchange_fail_with(ex, end);
         return;
     }
-    settle(ex, ERR_OK);
+    exchange_settle(ex, ERR_OK);
     conn_end(ex->conn);
 }
 
@@ -212,7 +206,7 @@ static void keep_alive(struct exchange *ex)
     timer_set(&ex->w->loop->wheel, &ex->timer, ex->last_out_us + every_us);
 }
 
-static void on_timer(struct timer *t)
+void exchange_on_timer(struct timer *t)
 {
     struct exchange *ex = CONTAINER_OF(t, struct exchange, timer);
     uint64_t short_n = mem_short_n();
@@ -223,7 +217,7 @@ static void on_timer(struct timer *t)
         exchange_fail(ex, ERR_DEADLINE_EXCEEDED);
     else
         keep_alive(ex);
-    end_if_short(ex, short_n);
+    exchange_end_if_short(ex, short_n);
 }
 
 /* -- the states ----------------------------------------------------------------------------------------- */
@@ -322,7 +316,7 @@ void exchange_was_read(struct exchange *ex, enum err e, const struct request_fau
 {
     timer_stop(&ex->w->loop->wheel, &ex->timer);
     if (understand_or_fail(ex, e, *fault) == STEP_MORE)
-        run(ex);
+        exchange_run(ex);
 }
 
 static enum step enter_join(struct exchange *ex)
@@ -361,140 +355,11 @@ static enum step (*const STATES[EX_N])(struct exchange *ex) = {
     [EX_UNDERSTAND] = enter_understand, [EX_JOIN] = enter_join,
 };
 
-static void run(struct exchange *ex)
+void exchange_run(struct exchange *ex)
 {
     uint64_t short_n = mem_short_n();
 
     while (STATES[ex->state](ex) == STEP_MORE && mem_short_n() == short_n)
         continue;
-    end_if_short(ex, short_n);
+    exchange_end_if_short(ex, short_n);
 }
-
-/* -- the connection's side ------------------------------------------------------------------------------ */
-
-static struct slice id_new(struct worker *w, struct arena *arena)
-{
-    char *id = arena_bytes(arena, ID_BYTES + 1);
-
-    id_make(&w->loop->dice, id);
-    return (struct slice){id, ID_BYTES};
-}
-
-static struct slice choose_request_id(struct worker *w, const struct http_request *rq, struct arena *arena)
-{
-    struct slice own = http_header(rq->headers, rq->headers_n, "x-request-id");
-
-    return id_is_safe(own) ? own : id_new(w, arena);
-}
-
-static void *on_request(void *owner, struct conn *c, const struct http_request *rq, struct arena *arena)
-{
-    struct worker *w = owner;
-    uint64_t short_n = mem_short_n();
-    struct exchange *ex = ARENA_NEW(arena, struct exchange);
-    struct slice retries = http_header(rq->headers, rq->headers_n, "x-stainless-retry-count");
-    bool over = false;
-
-    ex->w = w;
-    ex->desk = desk_enter(w->desk);
-    ex->conn = c;
-    ex->rq = rq;
-    ex->arena = arena;
-    ex->route = &ROUTE_UNKNOWN;
-    ex->match.model = -1;
-    ex->facts.endpoint = -1;
-    ex->started_us = conn_request_started_us(c);
-    ex->request_id = choose_request_id(w, rq, arena);
-    ex->over = &over;
-    timer_init(&ex->timer, on_timer);
-    list_init(&ex->node);
-    list_push_back(&w->exchanges, &ex->node);
-    w->exchanges_n++;
-    ebb_note(w);
-    metrics_add(w->desk->metrics, METRIC_EXCHANGES, 0, 1);
-    if (retries.n > 0 && !slice_eq(retries, SLICE("0")))
-        metrics_add(w->desk->metrics, METRIC_CLIENT_RETRIES, 0, 1);
-    run(ex);
-    end_if_short(ex, short_n);
-    if (over)
-        return NULL;
-    ex->over = NULL;
-    return ex;
-}
-
-static void on_body(void *user, struct slice bytes)
-{
-    struct exchange *ex = user;
-    uint64_t short_n = mem_short_n();
-    enum err e = buf_add(&ex->body, bytes);
-
-    if (e != ERR_OK)
-        exchange_fail(ex, e == ERR_TOO_LARGE ? ERR_BODY_TOO_LARGE : e);
-    end_if_short(ex, short_n);
-}
-
-static void on_complete(void *user)
-{
-    struct exchange *ex = user;
-
-    ex->state = EX_UNDERSTAND;
-    run(ex);
-}
-
-/* The connection refuses the request in our name: its body broke the protocol or did not come. */
-static bool is_refusal(const struct exchange *ex, enum err why)
-{
-    return !ex->head_sent && why != ERR_CLIENT_GONE && !err_is_for_room(why) && err_row(why)->status != 0;
-}
-
-static void on_gone(void *user, enum err why)
-{
-    struct exchange *ex = user;
-
-    leave_flight(ex);
-    if (is_refusal(ex, why)) {
-        ex->status = response_error_status(ex, &(struct flight_end){.err = why});
-        ex->w->refused = ex; /* on_refused follows at once */
-    } else if (!err_is_for_room(why)) {
-        why = ERR_CLIENT_GONE; /* it left, or took nothing any more */
-    }
-    settle(ex, why);
-}
-
-static void on_drain(void *user)
-{
-    struct exchange *ex = user;
-
-    if (ex->subscriber.flight != NULL && ex->subscriber.held)
-        flight_go_on(&ex->subscriber);
-}
-
-void exchange_refuse(struct worker *w, struct conn *c, enum err why)
-{
-    metrics_add(w->desk->metrics, METRIC_REQUESTS, stats_route_result(ROUTE_OTHER, RESULT_REFUSED), 1);
-    metrics_add(w->desk->metrics, METRIC_RESPONSES, stats_code(err_row(why)->status), 1);
-    metrics_add(w->desk->metrics, METRIC_ERRORS, (size_t)why, 1);
-    response_refusal(c, NULL, id_new(w, &w->loop->turn), why);
-}
-
-static void on_refused(void *owner, struct conn *c, enum err why)
-{
-    struct worker *w = owner;
-    const struct exchange *ex = w->refused; /* settled, and counted with that */
-
-    w->refused = NULL;
-    if (ex != NULL)
-        response_refusal(c, ex, ex->request_id, why);
-    else
-        exchange_refuse(w, c, why);
-}
-
-static void on_conn_closed(void *owner, struct conn *c)
-{
-    struct worker *w = owner;
-
-    front_left(w, c);
-}
-
-const struct conn_handler EXCHANGE_HANDLER = {on_request, on_body,    on_complete,   on_gone,
-                                              on_drain,   on_refused, on_conn_closed};
