@@ -8,6 +8,7 @@
 #include "gateway/trust.h"
 #include "shared/admission.h"
 #include "shared/limits.h"
+#include "shared/storms.h"
 
 struct edition *edition_new(struct config *cfg, const struct edition *before, const char **why)
 {
@@ -24,6 +25,7 @@ struct edition *edition_new(struct config *cfg, const struct edition *before, co
         edition_unref(&e);
         return NULL;
     }
+    e->storms = storms_new((int)cfg->opt.refusals_max);
     /* Last, because both are felt at once. */
     e->limits = limits_new(cfg, before != NULL ? before->limits : NULL);
     e->admission = before != NULL ? admission_succeed(before->admission, cfg) : admission_new(cfg);
@@ -48,6 +50,7 @@ void edition_unref(struct edition **ep)
     certs_free(e->cfg, &e->certs);
     admission_free(&e->admission);
     limits_free(&e->limits);
+    storms_free(&e->storms);
     stats_fini(&e->stats);
     config_unref(&e->cfg);
     mem_free(e);

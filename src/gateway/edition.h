@@ -16,12 +16,14 @@
 
 struct admission;
 struct limits;
+struct storms;
 
 struct edition {
     uint64_t number; /* 1: the one that the program started with */
     struct config *cfg;
     struct admission *admission;
     struct limits *limits;
+    struct storms *storms;     /* begins anew: another configuration may take what this one refuses */
     struct stats stats;        /* label rows */
     struct tls_config **tls;   /* one per endpoint, NULL for plain ones */
     struct tls_config **certs; /* one per listener (gateway/certs.h), NULL for plain ones */

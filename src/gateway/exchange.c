@@ -18,6 +18,7 @@
 #include "gateway/reading.h"
 #include "gateway/record.h"
 #include "gateway/response.h"
+#include "gateway/storm.h"
 #include "gateway/understand.h"
 #include "policy/clocks.h"
 
@@ -174,6 +175,7 @@ static void on_end(struct subscriber *s, const struct flight_end *end)
     struct exchange *ex = of_subscriber(s);
 
     ex->facts = *flight_facts(s->flight);
+    storm_note(ex, flight_body(s->flight), end);
     s->flight = NULL;
     if (end->err != ERR_OK) {
         exchange_fail_with(ex, end);
@@ -339,7 +341,7 @@ static enum step enter_join(struct exchange *ex)
         .arrived_us = ex->started_us,
     };
 
-    if (!quota_enter(ex))
+    if (!storm_pass(ex) || !quota_enter(ex))
         return STEP_WAIT;
     ask.deadline_us =
         clocks_deadline(ex->started_us, model->deadline_us, ex->wishes.deadline_ms, ex->wishes.timeout_s);

@@ -19,6 +19,7 @@
 #include "gateway/wishes.h"
 #include "gateway/worker.h"
 #include "policy/rules.h"
+#include "policy/storm.h"
 
 enum exchange_state {
 #define EXCHANGE(name, label, doc) EX_##name,
@@ -47,7 +48,9 @@ struct exchange {
     uint64_t silent;           /* targets of the model that do not speak the route's surface, or are barred */
     struct rules_way way;      /* what rules say of it; way.model is match.model */
     struct wishes wishes;
-    struct quota *quota; /* NULL: nothing limits this exchange (so far) */
+    struct quota *quota;        /* NULL: nothing limits this exchange (so far) */
+    uint64_t body_hash;         /* of a large body (gateway/storm.c); 0: not made yet */
+    struct storm_key storm_key; /* bytes_n 0: nothing of its tenant was refused lately */
     int64_t started_us;
     struct subscriber subscriber; /* .flight NULL: on none */
     struct flight_facts facts;    /* of the flight, kept when it is left */

@@ -67,6 +67,7 @@ void flight_go_on(struct subscriber *s);
 /* Where the answer comes from while a call is under way, to note on it what its next bytes touch; or NULL. */
 struct stream *flight_source(struct flight *f);
 const struct flight_facts *flight_facts(const struct flight *f);
-size_t flight_position(const struct flight *f); /* in the line: 1 = next; 0: not in the line */
+struct slice flight_body(const struct flight *f); /* empty once the answer has begun */
+size_t flight_position(const struct flight *f);   /* in the line: 1 = next; 0: not in the line */
 
 #endif

@@ -89,6 +89,11 @@ const struct flight_facts *flight_facts(const struct flight *f)
     return &f->facts;
 }
 
+struct slice flight_body(const struct flight *f)
+{
+    return buf_slice(&f->body);
+}
+
 size_t flight_position(const struct flight *f)
 {
     return f->state == FL_LINE ? admission_position(&f->seat, flight_now_us(f)) : 0;

@@ -3,8 +3,10 @@
  * helpers are few, so that a flood of large bodies slows large bodies and nothing else. */
 #include "gateway/reading.h"
 
+#include "base/id.h"
 #include "base/mem.h"
 #include "io/helpers.h"
+#include "shared/storms.h"
 
 #define BLOCK_BYTES 4096
 
@@ -18,6 +20,7 @@ struct reading {
     struct request request;
     struct request_fault fault;
     enum err err;
+    uint64_t seed, hash; /* of the body: a hash that takes milliseconds is no work for a loop */
 };
 
 static void on_work(struct task *t)
@@ -27,6 +30,8 @@ static void on_work(struct task *t)
     uint64_t short_n = mem_short_n(); /* of the helper's thread */
 
     r->err = request_parse_large(r->surface, buf_slice(&r->body), &r->arena, &r->request, &r->fault);
+    if (r->err == ERR_OK)
+        r->hash = id_hash(buf_slice(&r->body), r->seed);
     if (mem_short_n() != short_n) {
         r->err = ERR_EXHAUSTED;
         r->fault = (struct request_fault){NULL, NULL};
@@ -41,6 +46,7 @@ static void hand_over(struct reading *r)
 
     ex->reading = NULL;
     ex->body = r->body;
+    ex->body_hash = r->hash;
     buf_init(&r->body, 0, NULL);
     if (r->fault.why != NULL)
         fault.why = arena_strdup(ex->arena, r->fault.why);
@@ -73,6 +79,7 @@ void reading_start(struct exchange *ex, const struct surface *surface)
     r->ex = ex;
     r->w = ex->w;
     r->surface = surface;
+    r->seed = storms_seed(ex->desk->edition->storms);
     r->body = ex->body;
     buf_init(&ex->body, r->body.max, r->body.budget);
     arena_init(&r->arena, NULL, 0, BLOCK_BYTES);

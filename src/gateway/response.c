@@ -148,7 +148,7 @@ static size_t add_advice(struct loop *l, const struct flight_end *end, struct he
 
     if (wait_us < 0 && (status == 429 || status == 503) && row->should_retry == RETRY_YES)
         wait_us = CLOCK_SECOND_US;
-    if (wait_us >= 0 && row->should_retry != RETRY_NO)
+    if (wait_us >= 0 && (row->should_retry != RETRY_NO || end->err == ERR_REFUSED_BEFORE))
         h[n++] = (struct header){SLICE("Retry-After"),
                                  number(l, (wait_us + CLOCK_SECOND_US - 1) / CLOCK_SECOND_US)};
     if (row->should_retry == RETRY_NO)
@@ -166,6 +166,8 @@ void response_error(struct exchange *ex, const struct flight_end *end)
     h[n++] = SERVER;
     n = add_labels(ex, h, n);
     n = add_advice(l, end, h, n);
+    if (end->err == ERR_REFUSED_BEFORE)
+        h[n++] = (struct header){SLICE("X-Tidegate-Cache"), SLICE("refusal")};
     conn_respond(ex->conn, response_error_status(ex, end), h, n, render(l, ex, end, reply_error_body));
 }
 
