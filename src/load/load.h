@@ -25,6 +25,14 @@ struct load_target {
     struct slice base_path, authority;
 };
 
+/* One request that has ended. Everything is borrowed for the call. */
+struct load_ended {
+    const struct arrival *arrival;
+    enum ending ending;
+    int64_t intended_us, first_us, ended_us; /* first token; 0: none came */
+    unsigned attempts_n;                     /* that were sent */
+};
+
 struct load_opts {
     struct load_target target;
     struct source *source; /* borrowed */
@@ -36,13 +44,14 @@ struct load_opts {
     size_t connections; /* most requests under way */
     size_t waiting_max; /* requests held back at a time; more fail as "overrun" */
     int64_t connect_us;
-    int64_t first_us;          /* from the intended time to the first token of a stream */
-    int64_t gap_us;            /* between two tokens */
-    int64_t total_us;          /* from the intended time to the end */
-    bool sdk;                  /* retry as the official SDKs do */
-    bool own_limits;           /* 429 rate_limit_exceeded is the key's own limit: refused, not failed */
-    uint64_t seed;             /* of the backoff's jitter */
-    void (*on_done)(void *ud); /* once: every request has ended */
+    int64_t first_us; /* from the intended time to the first token of a stream */
+    int64_t gap_us;   /* between two tokens */
+    int64_t total_us; /* from the intended time to the end */
+    bool sdk;         /* retry as the official SDKs do */
+    bool own_limits;  /* 429 rate_limit_exceeded is the key's own limit: refused, not failed */
+    uint64_t seed;    /* of the backoff's jitter */
+    void (*on_ended)(void *ud, const struct load_ended *e); /* of each request; or NULL */
+    void (*on_done)(void *ud);                              /* once: every request has ended */
     void *ud;
 };
 

@@ -101,6 +101,15 @@ static void free_shot(struct afterwards *a)
     mem_free(s);
 }
 
+static void tell_end(const struct shot *s, enum ending e)
+{
+    const struct load *l = s->load;
+    struct load_ended ended = {&s->arrival, e, s->intended_us, s->first_us, l->loop->now_us, s->attempts_n};
+
+    if (l->opts.on_ended != NULL)
+        l->opts.on_ended(l->opts.ud, &ended);
+}
+
 static void finish(struct shot *s, enum ending e, const char *code)
 {
     struct load *l = s->load;
@@ -108,6 +117,7 @@ static void finish(struct shot *s, enum ending e, const char *code)
     end_attempt(s);
     timer_stop(&l->loop->wheel, &s->timer);
     count_end(s, e, code);
+    tell_end(s, e);
     l->shots_n--;
     loop_defer(l->loop, &s->afterwards, free_shot);
     load_look(l);

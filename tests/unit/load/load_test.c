@@ -460,3 +460,41 @@ TEST(counts_are_the_simulators_own)
     CHECK(load_connects(r.load) < 1000);
     range_fini(&r);
 }
+
+static struct {
+    uint64_t n, attempts_n, of[END_N];
+} told;
+
+static void on_told(void *ud, const struct load_ended *e)
+{
+    const struct range *r = ud;
+
+    told.n++;
+    told.attempts_n += e->attempts_n;
+    told.of[e->ending]++;
+    CHECK_INT(e->intended_us, r->began_us + e->arrival->at_us);
+    CHECK((e->first_us > 0) == (e->ending == END_FULL));
+    CHECK(e->first_us == 0 || (e->first_us > e->intended_us && e->first_us <= e->ended_us));
+}
+
+TEST(every_request_tells_its_own_end)
+{
+    struct sim_opts so;
+    struct range r;
+
+    memset(&told, 0, sizeof told);
+    sim_opts_default(&so);
+    so.fault_p[SIM_503] = 0.6;
+    range_init(&r, &so);
+    r.so.limit = 200;
+    r.so.stream_share = 1;
+    r.o.sdk = true;
+    r.o.on_ended = on_told;
+    range_run(&r, 60 * SECOND);
+    CHECK_INT(told.n, 200);
+    CHECK_INT(told.attempts_n, range_all(&r)->attempts_n);
+    CHECK(told.of[END_FULL] > 0 && told.of[END_FAILED] > 0);
+    for (int e = 0; e < END_N; e++)
+        CHECK_INT(told.of[e], range_all(&r)->ended_n[e]);
+    range_fini(&r);
+}
