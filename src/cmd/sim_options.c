@@ -28,6 +28,7 @@ const char SIM_HELP[] =
     "  --slots N             answers worked on at a time, others queue with keep-alives (0: no bound)\n"
     "  --account-limit N     calls in flight before 429 (0: no limit)\n"
     "  --ttft TIME[:SIGMA]   time to first token: median, and sigma of a lognormal (200ms)\n"
+    "  --prefill TIME        more of it for each 1000 tokens of the prompt (0)\n"
     "  --gap TIME[:SIGMA]    time between tokens (20ms)\n"
     "  --tokens N            mean length of an answer (64)\n"
     "  --keepalive TIME      between keep-alives while queued (1s; 0: none)\n"
@@ -66,6 +67,11 @@ static bool take_account_limit(struct sim_command *c, char *value)
 static bool take_ttft(struct sim_command *c, char *value)
 {
     return sim_time_parse(slice_of(value), &c->opts.ttft);
+}
+
+static bool take_prefill(struct sim_command *c, char *value)
+{
+    return sim_duration_parse(slice_of(value), &c->opts.prefill_us);
 }
 
 static bool take_gap(struct sim_command *c, char *value)
@@ -200,6 +206,7 @@ static const struct {
     {"--loading", take_loading},   {"--balance", take_balance},
     {"--fault", take_fault},       {"--fault-after", take_fault_after},
     {"--timeline", take_timeline}, {"--seed", take_seed},
+    {"--prefill", take_prefill},
 };
 
 /* One option as "--name value" or "--name=value"; returns how many arguments it took, 0 when it is wrong. */

@@ -24,6 +24,7 @@ struct sim_opts {
     int slots;                   /* answers worked on at the same time; the others queue; 0: no bound */
     int account_limit;           /* calls in flight (working or queued) before 429; 0: none */
     struct sim_time ttft, gap;   /* time to first token; between tokens */
+    int64_t prefill_us;          /* more time to the first token for each 1000 tokens of the prompt */
     int tokens_mean;             /* mean length of an answer when the request sets none */
     int64_t keepalive_us;        /* between keep-alives while queued: comments (stream), blank lines (plain);
                                     0: none */

@@ -52,10 +52,20 @@ static int64_t gaps_us(struct sim_work *w)
     return drawn_n > 0 ? (int64_t)((double)sum_us / drawn_n * gaps_n) : 0;
 }
 
+/* What reading the prompt takes; the rest of the time to the first token is drawn. */
+static int64_t prefill_us(const struct sim_work *w)
+{
+    int64_t per_1000_us = w->sim->opts.prefill_us;
+
+    return per_1000_us > 0
+               ? (int64_t)((double)sim_form_prompt_tokens(&w->script) / 1000 * (double)per_1000_us)
+               : 0;
+}
+
 static void start_working(struct sim_work *w)
 {
     struct loop *l = w->sim->loop;
-    int64_t us = sim_time_draw(&w->plan.ttft, &w->dice);
+    int64_t us = clock_add(sim_time_draw(&w->plan.ttft, &w->dice), prefill_us(w));
 
     work_set_state(w, WORKING);
     w->sim->slots_used++;

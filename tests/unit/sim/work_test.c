@@ -54,6 +54,29 @@ TEST(times_are_kept_to_the_tick)
     kit_fini(&k);
 }
 
+/* A prompt's tokens are four bytes each. */
+TEST(a_long_prompt_takes_longer_to_read)
+{
+    struct sim_opts o;
+    struct caller *brief, *lengthy;
+    char prompt[121] = "";
+    int64_t more_us;
+    struct kit k;
+
+    memset(prompt, 'x', sizeof prompt - 1);
+    sim_opts_default(&o);
+    o.prefill_us = 10 * CLOCK_SECOND_US;
+    kit_init(&k, &o);
+    brief = kit_chat(&k, "any~ttft=1s,gap=5ms,tokens=5", true, "xxxx", "");
+    lengthy = kit_chat(&k, "any~ttft=1s,gap=5ms,tokens=5", true, prompt, "");
+    kit_run(&k, 10 * CLOCK_SECOND_US);
+    more_us = lengthy->first_us - brief->first_us;
+    CHECK(brief->first_us - brief->started_us >= 1010 * MS &&
+          brief->first_us - brief->started_us <= 1012 * MS);
+    CHECK(more_us >= 288 * MS && more_us <= 292 * MS);
+    kit_fini(&k);
+}
+
 TEST(max_tokens_bounds_the_length)
 {
     struct sim_opts o;
