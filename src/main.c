@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/check.h"
+#include "cmd/drill.h"
 #include "cmd/load.h"
 #include "cmd/serve.h"
 #include "cmd/sim.h"
@@ -19,6 +20,7 @@ static const struct {
     {"check", check_main, "[FILE]   say what is wrong with a configuration, or what each model resolves to"},
     {"sim", sim_main, "         run the provider simulator"},
     {"load", load_main, "[URL]    send requests as an open loop and say what came of them"},
+    {"drill", drill_main, "[NAME]  play an outage or a flood in virtual time and say what came of it"},
 };
 
 #define COMMANDS_N (sizeof COMMANDS / sizeof COMMANDS[0])

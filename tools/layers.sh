@@ -23,8 +23,8 @@ BEGIN {
     may["gateway"] = "base config io http upstream llm policy shared store"
     may["sim"] = "base io http llm policy"
     may["load"] = "base io http llm upstream"
-    may["rehearse"] = may["gateway"] " gateway sim"
-    may["cmd"] = may["rehearse"] " rehearse load"
+    may["rehearse"] = may["gateway"] " gateway sim load"
+    may["cmd"] = may["rehearse"] " rehearse"
     may["main"] = "cmd"
 
     # header (a pattern): the only folders that may include it

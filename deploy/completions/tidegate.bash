@@ -7,7 +7,7 @@ _tidegate()
     local options= files= values=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        COMPREPLY=($(compgen -W "serve check sim load --help --version" -- "$cur"))
+        COMPREPLY=($(compgen -W "serve check sim load drill --help --version" -- "$cur"))
         return
     fi
     case ${COMP_WORDS[1]} in
@@ -18,14 +18,18 @@ _tidegate()
         options="--no-failover --json --print --quiet --schema --help"
         ;;
     sim)
-        options="--listen --tls-out --slots --account-limit --ttft --gap --tokens --keepalive --loading --balance --fault --fault-after --timeline --seed --help"
-        values=" --listen --slots --account-limit --ttft --gap --tokens --keepalive --loading --balance --fault --fault-after --seed "
+        options="--listen --tls-out --slots --account-limit --ttft --prefill --gap --tokens --keepalive --loading --balance --fault --fault-after --timeline --seed --help"
+        values=" --listen --slots --account-limit --ttft --prefill --gap --tokens --keepalive --loading --balance --fault --fault-after --seed "
         files=" --tls-out --timeline "
         ;;
     load)
         options="--rate --arrivals --trace --speed --scale --from --duration --limit --model --prompt --answer --prompt-max --length-field --set --streams --shared --leave --class --key-env --header --retry --over-limit --connections --connect-timeout --first-timeout --gap-timeout --timeout --ca-file --seed --need --json --quiet --dry-run --help"
         values=" --rate --arrivals --speed --scale --from --duration --limit --model --prompt --answer --prompt-max --length-field --set --streams --shared --leave --class --key-env --header --retry --over-limit --connections --connect-timeout --first-timeout --gap-timeout --timeout --seed --need "
         files=" --trace --ca-file --json "
+        ;;
+    drill)
+        options="--list --seed --json --help"
+        values=" --seed "
         ;;
     *) return ;;
     esac

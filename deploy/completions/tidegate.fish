@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 
 complete -c tidegate -f
-complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load" -a serve -d 'run the gateway (no FILE: tidegate.yaml, else the environment, else the simulator)'
-complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load" -a check -d 'say what is wrong with a configuration, or what each model resolves to'
-complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load" -a sim -d 'run the provider simulator'
-complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load" -a load -d 'send requests as an open loop and say what came of them'
+complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load drill" -a serve -d 'run the gateway (no FILE: tidegate.yaml, else the environment, else the simulator)'
+complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load drill" -a check -d 'say what is wrong with a configuration, or what each model resolves to'
+complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load drill" -a sim -d 'run the provider simulator'
+complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load drill" -a load -d 'send requests as an open loop and say what came of them'
+complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load drill" -a drill -d 'play an outage or a flood in virtual time and say what came of it'
 complete -c tidegate -n "__fish_seen_subcommand_from serve" -l help -d 'says what the command does'
 complete -c tidegate -n "__fish_seen_subcommand_from serve" -F
 complete -c tidegate -n "__fish_seen_subcommand_from check" -l help -d 'says what the command does'
@@ -21,6 +22,7 @@ complete -c tidegate -n "__fish_seen_subcommand_from sim" -l tls-out -r -F -d 'w
 complete -c tidegate -n "__fish_seen_subcommand_from sim" -l slots -x -d 'answers worked on at a time, others queue with keep-alives (0: no bound)'
 complete -c tidegate -n "__fish_seen_subcommand_from sim" -l account-limit -x -d 'calls in flight before 429 (0: no limit)'
 complete -c tidegate -n "__fish_seen_subcommand_from sim" -l ttft -x -d 'time to first token: median, and sigma of a lognormal (200ms)'
+complete -c tidegate -n "__fish_seen_subcommand_from sim" -l prefill -x -d 'more of it for each 1000 tokens of the prompt (0)'
 complete -c tidegate -n "__fish_seen_subcommand_from sim" -l gap -x -d 'time between tokens (20ms)'
 complete -c tidegate -n "__fish_seen_subcommand_from sim" -l tokens -x -d 'mean length of an answer (64)'
 complete -c tidegate -n "__fish_seen_subcommand_from sim" -l keepalive -x -d 'between keep-alives while queued (1s; 0: none)'
@@ -64,3 +66,7 @@ complete -c tidegate -n "__fish_seen_subcommand_from load" -l need -x -d 'exit c
 complete -c tidegate -n "__fish_seen_subcommand_from load" -l json -r -F -d 'also writes the result as JSON; - is standard output'
 complete -c tidegate -n "__fish_seen_subcommand_from load" -l quiet -d 'shows no progress'
 complete -c tidegate -n "__fish_seen_subcommand_from load" -l dry-run -d 'sends nothing; says what would be sent'
+complete -c tidegate -n "__fish_seen_subcommand_from drill" -l help -d 'says what the command does'
+complete -c tidegate -n "__fish_seen_subcommand_from drill" -l list -d 'names the scenarios'
+complete -c tidegate -n "__fish_seen_subcommand_from drill" -l seed -x -d 'the dice (1); a seed repeats a drill exactly'
+complete -c tidegate -n "__fish_seen_subcommand_from drill" -l json -d 'prints the result as JSON'
