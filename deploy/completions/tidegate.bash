@@ -28,7 +28,7 @@ _tidegate()
         files=" --trace --ca-file --json "
         ;;
     drill)
-        options="--list --seed --json --help"
+        options="--list --seed --json --real --help"
         values=" --seed "
         ;;
     *) return ;;

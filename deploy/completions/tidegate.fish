@@ -70,3 +70,4 @@ complete -c tidegate -n "__fish_seen_subcommand_from drill" -l help -d 'says wha
 complete -c tidegate -n "__fish_seen_subcommand_from drill" -l list -d 'names the scenarios'
 complete -c tidegate -n "__fish_seen_subcommand_from drill" -l seed -x -d 'the dice (1); a seed repeats a drill exactly'
 complete -c tidegate -n "__fish_seen_subcommand_from drill" -l json -d 'prints the result as JSON'
+complete -c tidegate -n "__fish_seen_subcommand_from drill" -l real -d 'over real sockets on this machine, in real time; for scenarios of at most five minutes'

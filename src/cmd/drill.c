@@ -6,12 +6,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "cmd/drill_real.h"
 #include "rehearse/drill_report.h"
 
 struct command {
     const char *name; /* of the scenario */
     uint64_t seed;
-    bool help, list, json;
+    bool help, list, json, real;
 };
 
 static void print_help(void)
@@ -26,6 +27,8 @@ static void print_help(void)
           "  --list      names the scenarios\n"
           "  --seed N    the dice (1); a seed repeats a drill exactly\n"
           "  --json      prints the result as JSON\n"
+          "  --real      over real sockets on this machine, in real time; for scenarios of at most five "
+          "minutes\n"
           "\n"
           "Exit codes: 0 fine, 1 failed (a bound was broken), 2 usage. docs/drill.md says more.\n",
           stdout);
@@ -49,6 +52,8 @@ static int read_arguments(struct command *c, int argc, char **argv)
             c->list = true;
         else if (strcmp(argv[i], "--json") == 0)
             c->json = true;
+        else if (strcmp(argv[i], "--real") == 0)
+            c->real = true;
         else if (slice_eq(name, SLICE("--seed"))) {
             if (value.p == NULL && ++i < argc)
                 value = slice_of(argv[i]);
@@ -100,7 +105,7 @@ static int play(const struct command *c, const struct drill_scenario *s)
 {
     struct drill_result *r = MEM_NEW(struct drill_result);
     struct drill_opts o = {.seed = c->seed, .direct = true};
-    bool fine = drill_run(s, &o, r);
+    bool fine = c->real ? drill_real_run(s, &o, r) : drill_run(s, &o, r);
 
     if (!fine)
         fprintf(stderr, "tidegate drill: %s\n", r->why);

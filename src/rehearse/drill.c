@@ -103,13 +103,6 @@ static void look_at_counter(void *ud, const struct slots_counter *c)
     }
 }
 
-static bool is_bad(enum outcome o)
-{
-    enum outcome_kind kind = outcome_row(o)->kind;
-
-    return kind == KIND_BUSY || kind == KIND_FAULT || kind == KIND_CREDENTIAL;
-}
-
 static int64_t calls_of(struct metrics **blocks, size_t n, size_t endpoint, enum outcome o)
 {
     return metrics_get(blocks, n, METRIC_CALLS, stats_endpoint_outcome((int)endpoint, o));
@@ -127,7 +120,7 @@ static void on_look(void *ud, struct drill_sight *sights)
     n = app_metrics(app, blocks);
     for (size_t i = 0; i < drill_providers_n(p->scenario); i++) {
         for (int o = 0; o < OUTCOME_N; o++)
-            sights[i].failed_n += is_bad((enum outcome)o) ? calls_of(blocks, n, i, (enum outcome)o) : 0;
+            sights[i].failed_n += drill_is_bad((enum outcome)o) ? calls_of(blocks, n, i, (enum outcome)o) : 0;
         sights[i].refused_n = calls_of(blocks, n, i, OUTCOME_ACCOUNT_BUSY);
         sights[i].limit = -1;
     }
@@ -208,21 +201,12 @@ static bool play(struct drill_result *r, enum version version, struct drill_figu
     return fine;
 }
 
-static bool has_floods(const struct drill_scenario *s)
-{
-    for (size_t i = 0; i < drill_crowds_n(s); i++) {
-        if (s->crowds[i].floods)
-            return true;
-    }
-    return false;
-}
-
 bool drill_run(const struct drill_scenario *s, const struct drill_opts *o, struct drill_result *out)
 {
     memset(out, 0, sizeof *out);
     out->scenario = s;
     out->seed = o->seed;
-    out->has_quiet = has_floods(s);
+    out->has_quiet = drill_has_floods(s);
     out->has_direct = o->direct;
     if (!play(out, WHOLE, &out->gateway) || (out->has_quiet && !play(out, QUIET, &out->quiet)) ||
         (out->has_direct && !play(out, DIRECT, &out->direct)))

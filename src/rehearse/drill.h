@@ -122,6 +122,7 @@ const struct drill_scenario *drill_scenario_find(const char *name); /* or NULL *
 size_t drill_providers_n(const struct drill_scenario *s);
 size_t drill_crowds_n(const struct drill_scenario *s);
 size_t drill_bounds_n(const struct drill_scenario *s);
+bool drill_has_floods(const struct drill_scenario *s);
 
 /* -- what came of it ------------------------------------------------------------------------------------- */
 

@@ -53,6 +53,15 @@ size_t drill_crowds_n(const struct drill_scenario *s)
     return n;
 }
 
+bool drill_has_floods(const struct drill_scenario *s)
+{
+    for (size_t i = 0; i < drill_crowds_n(s); i++) {
+        if (s->crowds[i].floods)
+            return true;
+    }
+    return false;
+}
+
 size_t drill_bounds_n(const struct drill_scenario *s)
 {
     size_t n = 0;

@@ -48,6 +48,13 @@ static int64_t us_of(double s)
     return (int64_t)(s * (double)CLOCK_SECOND_US);
 }
 
+bool drill_is_bad(enum outcome o)
+{
+    enum outcome_kind kind = outcome_row(o)->kind;
+
+    return kind == KIND_BUSY || kind == KIND_FAULT || kind == KIND_CREDENTIAL;
+}
+
 /* -- looking --------------------------------------------------------------------------------------------- */
 
 static void count(struct drill_take *t, const struct drill_sight *sights, int64_t at_us)

@@ -5,6 +5,7 @@
 #define REHEARSE_DRILL_TAKE_H
 
 #include "load/load.h"
+#include "policy/outcome.h"
 #include "rehearse/drill.h"
 
 struct drill_take;
@@ -21,6 +22,9 @@ struct drill_sight {
     int64_t failed_n, refused_n; /* calls that ended badly; of them those that its account refused (429) */
     int limit;                   /* slots that the gateway believes in; -1: not known */
 };
+
+/* Whether a call that ended so went badly, through no fault of its request. */
+bool drill_is_bad(enum outcome o);
 
 /* Fills in one for each provider. Called every DRILL_LOOK_US. */
 typedef void (*drill_look_cb)(void *ud, struct drill_sight *sights);

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """tidegate drill: the command line, the JSON, and the exit codes."""
 import json
+import subprocess
 
 import pytest
 
-from kit.process import PROGRAM, run
+from kit.process import PROGRAM, TROUBLE, run
 
 MEMBERS = ['scenario', 'seed', 'requests', 'answered', 'full', 'degraded', 'deferred', 'templated', 'failed',
            'amplification', 'failover_ms', 'recovery_ms', 'wait_p99_ms', 'ttft_p99_ms', 'direct', 'kept',
@@ -16,8 +17,15 @@ def drill(*argv):
     return run(PROGRAM, 'drill', *argv)
 
 
-def result(*argv):
-    code, out, _ = drill('--json', *argv)
+def in_real_time(*argv):
+    """The same of a drill that takes its minute."""
+    done = subprocess.run([PROGRAM, 'drill', '--real', *argv], capture_output=True, text=True, timeout=300)
+    assert not TROUBLE.search(done.stderr), done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def result(*argv, play=drill):
+    code, out, _ = play('--json', *argv)
     told = json.loads(out)
     assert code == (0 if told['kept'] else 1)
     return told
@@ -59,6 +67,24 @@ def test_the_page_shows_both_and_the_bounds():
     assert 'tidegate' in out and 'direct' in out
     assert 'kept    answered at least 1: 1' in out
     assert code == 0
+
+
+def test_the_same_happens_over_real_sockets():
+    """24 seconds with the gateway, as many without it; what the clock decides is not asserted."""
+    virtual, real = result('outage-3s'), result('outage-3s', play=in_real_time)
+    assert list(real) == MEMBERS
+    for of in (lambda told: told, lambda told: told['direct']):
+        assert of(real)['requests'] == of(virtual)['requests']
+        assert of(real)['answered'] + of(real)['failed'] == of(real)['requests']
+    assert real['answered'] >= real['direct']['answered'] > 0
+    assert real['amplification'] >= 1
+    assert {bound['what'] for bound in real['bounds']} == {bound['what'] for bound in virtual['bounds']}
+
+
+def test_what_takes_long_is_not_played_in_real_time():
+    code, out, err = drill('--real', 'outage-10m')
+    assert (code, out) == (1, '')
+    assert 'outage-10m lasts 780 s' in err and 'at most 300 s' in err
 
 
 @pytest.mark.parametrize('argv, said', [
