@@ -14,7 +14,7 @@
     "models: [{name: '*', deadline: 30s, tiers: [[{endpoint: one}]]}]\n"                                \
     "timeouts: {drain_delay: 0s, drain: 60s, idle: 600s, hold: 600s}\n"
 #define GET "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
-#define CROWD_N (4 * TURN_ENDS)
+#define CROWD_N (16 * TURN_ENDS)
 
 static struct world *begin(void)
 {
@@ -145,6 +145,7 @@ TEST(a_cut_of_thousands_takes_turns_and_tells_each_why)
     control_cut(w->control);
     world_run_until(w, STORY_S, &w->drained);
     CHECK(w->drained && world_is_idle(w));
+    printf("# %d turns\n", (int)(turns(w) - before));
     CHECK(turns(w) - before >= 2 * CROWD_N / TURN_ENDS); /* told that all ends, and then ended */
     world_run(w, 10 * STORY_MS);
     for (int i = 0; i < CROWD_N; i++)

@@ -155,7 +155,7 @@ TEST(a_message_can_send_itself_again_for_the_next_time)
 
 TEST(a_turn_delivers_a_bounded_number_and_the_rest_goes_on_in_its_order)
 {
-    enum { N = 2 * TURN_MESSAGES + 88 };
+    enum { N = 2 * TURN_MESSAGES + TURN_MESSAGES / 3 };
     static struct note many[N];
     struct trace t;
     struct note n[NOTES_N];
