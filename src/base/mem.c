@@ -119,11 +119,6 @@ uint64_t mem_alloc_n(void)
     return alloc_n;
 }
 
-void mem_give_back(void)
-{
-    (void)!malloc_trim(0);
-}
-
 struct mem_faults *mem_faults(void)
 {
     return &faults;

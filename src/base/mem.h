@@ -20,9 +20,6 @@ char *mem_strdup(const char *s);
 char *mem_strndup(const char *p, size_t n); /* NUL-terminated copy */
 void mem_free(void *p);                     /* NULL is fine */
 
-/* What is free goes back to the system as far as possible; takes milliseconds. Thread: any. */
-void mem_give_back(void);
-
 /* NULL when the machine has no memory left; p is as it was then. n > 0. */
 void *mem_try_alloc(size_t n) __attribute__((warn_unused_result));
 void *mem_try_realloc(void *p, size_t n) __attribute__((warn_unused_result));

@@ -1,70 +1,103 @@
 /* SPDX-License-Identifier: MIT */
-/* Watching the tide: a peak, a fall to a quarter of it that lasts, and then one task for a helper. */
+/* Watching the tides: a peak, a fall to a quarter of it that lasts, and then a walk of small steps.
+ *
+ * How many steps a walk has follows from the peak alone and not from what is found, so that a seed repeats a
+ * virtual run whatever the heap looks like. */
 #include "gateway/ebb.h"
 
 #include "base/clock.h"
-#include "base/mem.h"
 #include "gateway/worker.h"
 
-#define CROWD 400                      /* fewer leave no more than a few MiB */
+#define FEWEST 400                     /* fewer leave no more than a few MiB */
 #define FALL 4                         /* to this part of the peak */
-#define LASTS_US (2 * CLOCK_SECOND_US) /* connections to endpoints and tails of calls end meanwhile */
+#define LASTS_US (2 * CLOCK_SECOND_US) /* tails of calls end meanwhile */
+#define STEP_US (2 * CLOCK_MS_US)      /* a step takes a third of that, or less */
+#define ONE_BYTES ((size_t)32 * 1024)  /* what one of a crowd takes at most, with TLS: its part of a walk */
 
-static size_t level(const struct worker *w)
+static size_t level(const struct worker *w, enum tide c)
 {
-    return w->conns_n + w->exchanges_n;
+    return c == TIDE_CLIENTS ? w->conns_n + w->exchanges_n : w->ebb.resting_n;
 }
 
 static bool has_fallen(const struct worker *w)
 {
-    return w->ebb.peak >= CROWD && level(w) * FALL <= w->ebb.peak;
+    for (enum tide c = 0; c < TIDES_N; c++) {
+        if (w->ebb.peak[c] >= FEWEST && level(w, c) * FALL <= w->ebb.peak[c])
+            return true;
+    }
+    return false;
 }
 
-static void on_work(struct task *t)
+static void begin_walk(struct ebb *e, struct worker *w)
 {
-    (void)t;
-    mem_give_back();
+    size_t bytes = (e->peak[TIDE_CLIENTS] + e->peak[TIDE_RESTING]) * ONE_BYTES;
+
+    for (enum tide c = 0; c < TIDES_N; c++)
+        e->peak[c] = level(w, c);
+    e->steps_n = e->steps_left = 2 * (bytes / SHED_STEP_BYTES + 1);
+    shed_init(&e->shed);
 }
 
-static void on_done(struct task *t)
+static void step(struct ebb *e, struct worker *w)
 {
-    struct worker *w = CONTAINER_OF(t, struct worker, ebb.task);
-
-    w->ebb.works = false;
-    w->ebb.done_n++;
-    worker_note_idle(w);
+    if (e->steps_left > e->steps_n / 2)
+        shed_step(&e->shed);
+    else
+        shed_put_back(&e->shed);
+    e->steps_left--;
+    if (e->steps_left > 0) {
+        timer_set(&w->loop->wheel, &e->timer, w->loop->now_us + STEP_US);
+        return;
+    }
+    shed_fini(&e->shed);
+    e->done_n++;
+    ebb_note(w);
 }
 
 static void on_timer(struct timer *t)
 {
     struct worker *w = CONTAINER_OF(t, struct worker, ebb.timer);
+    struct ebb *e = &w->ebb;
 
-    w->ebb.waits = false;
-    if (!has_fallen(w) || w->ebb.works)
-        return;
-    w->ebb.peak = level(w);
-    w->ebb.works = true;
-    loop_offload(w->loop, &w->ebb.task);
+    if (e->steps_left == 0) {
+        e->waits = false;
+        if (!has_fallen(w))
+            return;
+        begin_walk(e, w);
+    }
+    step(e, w);
 }
 
 void ebb_init(struct worker *w)
 {
-    w->ebb = (struct ebb){.task = {.work = on_work, .done = on_done}};
+    w->ebb = (struct ebb){0};
     timer_init(&w->ebb.timer, on_timer);
 }
 
 void ebb_fini(struct worker *w)
 {
-    ASSERT(!w->ebb.works);
     timer_stop(&w->loop->wheel, &w->ebb.timer);
+    shed_fini(&w->ebb.shed);
 }
 
 void ebb_note(struct worker *w)
 {
-    if (level(w) > w->ebb.peak)
-        w->ebb.peak = level(w);
-    if (w->ebb.waits || !has_fallen(w))
+    struct ebb *e = &w->ebb;
+
+    for (enum tide c = 0; c < TIDES_N; c++) {
+        if (level(w, c) > e->peak[c])
+            e->peak[c] = level(w, c);
+    }
+    if (e->waits || e->steps_left > 0 || !has_fallen(w))
         return;
-    w->ebb.waits = true;
-    timer_set(&w->loop->wheel, &w->ebb.timer, w->loop->now_us + LASTS_US);
+    e->waits = true;
+    timer_set(&w->loop->wheel, &e->timer, w->loop->now_us + LASTS_US);
+}
+
+void ebb_note_resting(void *ud, int change)
+{
+    struct worker *w = ud;
+
+    w->ebb.resting_n += (size_t)change;
+    ebb_note(w);
 }

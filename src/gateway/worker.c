@@ -194,10 +194,10 @@ void worker_free(struct worker **wp)
     front_close(w);
     timer_stop(&w->loop->wheel, &w->drain_timer);
     timer_stop(&w->loop->wheel, &w->line_timer);
-    ebb_fini(w);
     access_log_free(&w->access);
     json_pool_free(&w->json);
     free_desks(w);
+    ebb_fini(w); /* desks have told it of their connections */
     mem_free(w->doors);
     ASSERT(app->workers[app->workers_n - 1] == w); /* the last made goes first */
     app->workers_n--;
@@ -221,7 +221,7 @@ void worker_cut(struct worker *w)
 
 bool worker_is_idle(const struct worker *w)
 {
-    return w->conns_n == 0 && w->exchanges_n == 0 && w->flights_n == 0 && w->readings_n == 0 && !w->ebb.works;
+    return w->conns_n == 0 && w->exchanges_n == 0 && w->flights_n == 0 && w->readings_n == 0;
 }
 
 void worker_note_idle(struct worker *w)

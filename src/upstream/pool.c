@@ -14,6 +14,8 @@
 #include "base/mem.h"
 #include "upstream/connect.h"
 
+#define DROPS_MAX 16 /* by one call; a new connection is cheaper than to close more */
+
 struct resting {
     struct list node;
     struct pool *pool;
@@ -21,10 +23,17 @@ struct resting {
     int64_t since_us, born_us;
 };
 
+static void count(struct pool *p, int change)
+{
+    p->idle_n += (size_t)change;
+    if (p->opts.note != NULL)
+        p->opts.note(p->opts.ud, change);
+}
+
 static void drop(struct resting *r)
 {
     list_remove(&r->node);
-    r->pool->idle_n--;
+    count(r->pool, -1);
     stream_close(&r->stream);
     mem_free(r);
 }
@@ -104,21 +113,26 @@ static bool is_too_old(const struct pool *p, int64_t born_us)
     return p->opts.age_us > 0 && p->loop->now_us - born_us >= p->opts.age_us;
 }
 
+static bool has_old_first(const struct pool *p)
+{
+    return !list_empty(&p->idle) && is_too_old(p, resting_of(p->idle.next)->born_us);
+}
+
 struct stream *pool_take(struct pool *p, int64_t *born_us)
 {
     struct list *n;
     struct resting *r;
     struct stream *s;
 
-    while (!list_empty(&p->idle) && is_too_old(p, resting_of(p->idle.next)->born_us))
+    for (int i = 0; i < DROPS_MAX && has_old_first(p); i++)
         drop(resting_of(p->idle.next));
-    n = list_pop_front(&p->idle);
-    if (n == NULL)
+    if (list_empty(&p->idle) || has_old_first(p))
         return NULL;
+    n = list_pop_front(&p->idle);
     r = resting_of(n);
     s = r->stream;
     *born_us = r->born_us;
-    p->idle_n--;
+    count(p, -1);
     mem_free(r);
     return s;
 }
@@ -154,7 +168,7 @@ void pool_give(struct pool *p, struct stream **sp, int64_t born_us)
     stream_set_cb(r->stream, &RESTING_CB, r);
     stream_resume(r->stream);
     list_push_front(&p->idle, &r->node);
-    p->idle_n++;
+    count(p, 1);
     if (!timer_is_set(&p->sweep))
         timer_set(&p->loop->wheel, &p->sweep, clock_add(r->since_us, p->opts.idle_us));
 }

@@ -21,6 +21,8 @@ struct pool_opts {
     int64_t idle_us;    /* longest rest between two calls */
     int64_t age_us;     /* longest life before the last call; 0: no bound */
     size_t idle_max;    /* most connections at rest */
+    void (*note)(void *ud, int change); /* so many more, or less, are at rest; or NULL */
+    void *ud;
 };
 
 #define POOL_TARGET_BYTES 264 /* "host:65535", with brackets */

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* Large blocks first: of each the page with its beginning stays.
+ *
+ * Free memory whose pages went back earlier is met again and has none ("dry"); so has what the allocator
+ * makes of fresh memory when nothing free is large enough. A few dry ones in a row end a size; of the largest
+ * size more, because whatever is dry may stand before what is not. */
+#include "base/shed.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define KIB ((size_t)1024)
+#define PAGES_MAX 64 /* of the largest block, with the smallest pages there are */
+
+static const struct {
+    size_t bytes, dry_max;
+} CLASSES[] = {{256 * KIB, 64}, {128 * KIB, 24}, {64 * KIB, 24},
+               {32 * KIB, 24},  {16 * KIB, 24},  {8 * KIB, 24}};
+#define CLASSES_N (sizeof CLASSES / sizeof *CLASSES)
+#define PUT_BACK_N (SHED_STEP_BYTES / (8 * KIB))
+
+void shed_init(struct shed *s)
+{
+    *s = (struct shed){0};
+}
+
+static bool has_pages(char *begin, size_t bytes, size_t page)
+{
+    unsigned char there[PAGES_MAX];
+
+    if (bytes / page > PAGES_MAX || mincore(begin, bytes, there) != 0)
+        return true;
+    for (size_t i = 0; i < bytes / page; i++) {
+        if ((there[i] & 1) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* False: no page lies wholly inside. */
+static bool inside(const void *p, size_t n, char **from, size_t *bytes, size_t page)
+{
+    uintptr_t begin = ((uintptr_t)p + page - 1) & ~(page - 1), end = ((uintptr_t)p + n) & ~(page - 1);
+
+    *from = (char *)begin;
+    *bytes = end > begin ? end - begin : 0;
+    return *bytes > 0;
+}
+
+void shed_pages(void *p, size_t n)
+{
+    char *from;
+    size_t bytes;
+
+    if (!inside(p, n, &from, &bytes, (size_t)sysconf(_SC_PAGESIZE)))
+        return;
+    for (size_t at = 0; at < bytes; at += SHED_STEP_BYTES)
+        (void)!madvise(from + at, bytes - at < SHED_STEP_BYTES ? bytes - at : SHED_STEP_BYTES, MADV_DONTNEED);
+}
+
+/* All but its first word. False: there was nothing. */
+static bool empty(void *block, size_t n)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes;
+    char *from;
+
+    if (!inside((char *)block + sizeof(void *), n - sizeof(void *), &from, &bytes, page) ||
+        !has_pages(from, bytes, page))
+        return false;
+    (void)!madvise(from, bytes, MADV_DONTNEED);
+    return true;
+}
+
+void shed_step(struct shed *s)
+{
+    size_t done = 0;
+
+    while (s->class < CLASSES_N && done < SHED_STEP_BYTES) {
+        size_t n = CLASSES[s->class].bytes;
+        void *block = s->dry_n < CLASSES[s->class].dry_max ? malloc(n) : NULL;
+
+        if (block == NULL) {
+            s->class ++;
+            s->dry_n = 0;
+            continue;
+        }
+        *(void **)block = s->blocks;
+        s->blocks = block;
+        s->dry_n = empty(block, n) ? 0 : s->dry_n + 1;
+        done += n;
+    }
+}
+
+void shed_put_back(struct shed *s)
+{
+    for (size_t i = 0; i < PUT_BACK_N && s->blocks != NULL; i++) {
+        void *block = s->blocks;
+
+        s->blocks = *(void **)block;
+        free(block);
+    }
+}
+
+void shed_fini(struct shed *s)
+{
+    while (s->blocks != NULL)
+        shed_put_back(s);
+}
