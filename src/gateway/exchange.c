@@ -14,6 +14,7 @@
 #include "base/reserve.h"
 #include "gateway/access_log.h"
 #include "gateway/app.h"
+#include "gateway/discard.h"
 #include "gateway/identify.h"
 #include "gateway/reading.h"
 #include "gateway/record.h"
@@ -53,7 +54,7 @@ void exchange_settle(struct exchange *ex, enum err e)
     ex->err = e;
     quota_settle(ex);
     timer_stop(&ex->w->loop->wheel, &ex->timer);
-    buf_fini(&ex->body);
+    discard(ex->w, &ex->body);
     reading_forget(&ex->reading);
     record_exchange(ex);
     loop_defer(ex->w->loop, &ex->logging, on_logging);

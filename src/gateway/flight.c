@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "gateway/discard.h"
 #include "gateway/prepare.h"
 #include "gateway/record.h"
 #include "gateway/telling.h"
@@ -27,8 +28,9 @@ static void free_flight(struct afterwards *a)
     struct desk *desk = f->desk;
 
     ASSERT(!f->calling && f->seat.ticket.state == TICKET_FREE);
+    discard(w, &f->verdict.body);
     verdict_fini(&f->verdict);
-    buf_fini(&f->body);
+    discard(w, &f->body);
     arena_fini(&f->arena);
     mem_free(f);
     w->flights_n--;
@@ -118,7 +120,7 @@ static void on_begin(void *ud, int64_t length)
     f->facts.first_us = flight_now_us(f);
     f->state = FL_RELAY;
     if (f->call == NULL || call_is_sent(f->call)) /* nothing will be asked elsewhere any more */
-        buf_fini(&f->body);
+        discard(f->w, &f->body);
     answer_log_begin(&f->log, length);
 }
 

@@ -2,6 +2,7 @@
 #include "gateway/judging.h"
 
 #include "base/mem.h"
+#include "gateway/discard.h"
 #include "gateway/render.h"
 
 #define BLOCK_BYTES 4096
@@ -25,6 +26,8 @@ void judging_free(struct judging **jp)
     struct judging *j = *jp;
 
     *jp = NULL;
+    if (j->w != NULL)
+        discard(j->w, &j->text);
     buf_fini(&j->text);
     arena_fini(&j->arena);
     mem_free(j);

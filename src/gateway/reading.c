@@ -5,6 +5,7 @@
 
 #include "base/id.h"
 #include "base/mem.h"
+#include "gateway/discard.h"
 #include "io/helpers.h"
 #include "shared/storms.h"
 
@@ -64,7 +65,7 @@ static void on_done(struct task *t)
 
     if (r->ex != NULL)
         hand_over(r);
-    buf_fini(&r->body);
+    discard(w, &r->body);
     arena_fini(&r->arena);
     mem_free(r);
     w->readings_n--;
