@@ -22,6 +22,8 @@ LIMIT_MS = 5
 TRIES, QUICK_TRIES = 2, 1
 NEAR = (1 << 20) - 2048  # just below what a helper thread takes over
 DEPTH = 60               # just inside the depth that is allowed
+IDLE_S = 3               # timeouts.idle of the program under test
+EBB_S = 2.6              # a crowd has left: memory has gone back
 OK = plain(REPLY % b"yes")
 
 
@@ -96,11 +98,19 @@ def slow_line():
     return scripted.Answer("events", pieces, event + STOP + scripted.DONE)
 
 
-def one_ask(body, answer=OK, headers=b""):
+def developers(n, each):
+    """Messages of a role that the dialect of the model `deepseek` does not know: each is renamed."""
+    part = b'{"role":"developer","content":"%s"}' % text(each)
+    return b'{"model":"deepseek","messages":[' + b",".join([part] * n) + b"]}"
+
+
+def one_ask(body, answer=OK, headers=b"", status=200):
+    """The status of an answer that is as it should be counts as 200."""
     def act(proxy, origin):
         origin.answer = answer
         with scripted.Client(proxy.port) as client:
-            return client.ask(request(body, headers=headers))
+            found, said = client.ask(request(body, headers=headers))
+        return 200 if found == status else found, said
     return act
 
 
@@ -133,15 +143,30 @@ def together(body, n):
     return act
 
 
-def connections(proxy, origin):
-    """2,000 connections at once, and their end."""
-    origin.answer = OK
-    sockets = [socket.create_connection(("127.0.0.1", proxy.port), 10) for _ in range(2000)]
-    time.sleep(0.2)
-    for s in sockets:
-        s.close()
-    time.sleep(0.2)
-    return 200, b""
+def connections(wait_s):
+    """2,000 connections at once, and their end: by the clients, or by the clock for those who rest."""
+    def act(proxy, origin):
+        origin.answer = OK
+        sockets = [socket.create_connection(("127.0.0.1", proxy.port), 10) for _ in range(2000)]
+        time.sleep(wait_s)
+        for s in sockets:
+            s.close()
+        time.sleep(EBB_S)
+        return 200, b""
+    return act
+
+
+def crowd(proxy, origin):
+    """2,000 streams that begin together, and end together; the memory that they took goes back."""
+    origin.answer = events([EVENT % text(2000)], STOP)
+    clients = [scripted.Client(proxy.port) for _ in range(2000)]
+    for client in clients:
+        client.s.sendall(request(STREAM_BODY))
+    found = [client.answer() for client in clients]
+    for client in clients:
+        client.s.close()
+    time.sleep(EBB_S)
+    return next((f for f in found if f[0] != 200), found[0])
 
 
 # From a client, then from a provider. All but the last line of the first half are legal.
@@ -157,7 +182,11 @@ INPUTS = {
     "60 KB of headers": one_ask(SMALL_BODY, headers=many_headers()),
     "1,000 requests pipelined": pipelined,
     "32 bodies of 1 MiB together": together(many_messages(), 32),
-    "2,000 connections at once": connections,
+    "2,000 connections at once": connections(0.2),
+    "2,000 connections that rest too long": connections(IDLE_S + 1),
+    "2,000 streams that come and go at once": crowd,
+    "37 MB of 4,000 messages that are renamed": one_ask(developers(4000, 9200)),
+    "37 MB of messages to rename, refused": one_ask(developers(1100000, 1), status=400),
     "answer of 20 MB": one_ask(SMALL_BODY, plain(REPLY % text(20 << 20))),
     "answer of 1 MiB, 13,000 choices": one_ask(SMALL_BODY, plain(many_choices_answer())),
     "60 KB of headers of an answer": one_ask(SMALL_BODY, wide_head()),
@@ -192,7 +221,7 @@ def measure(args, names):
             tries = []
             for _ in range(args.rounds or (QUICK_TRIES if args.quick else TRIES)):
                 origin.answer = scripted.READY
-                proxy = Proxy("tidegate", rig)
+                proxy = Proxy("tidegate-held", rig)
                 status, _ = act(proxy, origin)
                 tries.append(held_ms(proxy))
                 proxy.stop()

@@ -66,6 +66,19 @@ workers: {workers}
 endpoints: [{{name: origin, provider: openai, url: "{scheme}://127.0.0.1:{origin}/v1", key: none{tls}}}]
 models: [{{name: "*", tiers: [[{{endpoint: origin}}]]}}]
 """
+# For bench/held.py: a second dialect, and clients that rest are shown out soon.
+TIDEGATE_HELD = """
+listen: 127.0.0.1:{port}
+admin: 127.0.0.1:{admin}
+workers: 1
+timeouts: {{idle: 3s}}
+endpoints:
+  - {{name: origin, provider: openai, url: "{scheme}://127.0.0.1:{origin}/v1", key: none}}
+  - {{name: deepseek, provider: deepseek, url: "{scheme}://127.0.0.1:{origin}", key: none}}
+models:
+  - {{name: deepseek, tiers: [[{{endpoint: deepseek}}]]}}
+  - {{name: "*", tiers: [[{{endpoint: origin}}]]}}
+"""
 TIDEGATE_TLS = ', ca_file: "{ca}", server_name: {host}'
 
 
@@ -125,9 +138,9 @@ class Proxy:
     def _haproxy_default(self):
         return self._haproxy(no_delay="")
 
-    def _tidegate(self, program=None, workers=1):
+    def _tidegate(self, program=None, workers=1, text=TIDEGATE):
         program = program or self.rig.tidegate
-        conf = self._write(".yaml", TIDEGATE, TIDEGATE_TLS, admin=self.admin_port, workers=workers)
+        conf = self._write(".yaml", text, TIDEGATE_TLS, admin=self.admin_port, workers=workers)
         return first_line([program, "--version"]), [program, "serve", conf]
 
     def _tidegate_before(self):
@@ -138,6 +151,9 @@ class Proxy:
 
     def _tidegate_2(self):
         return self._tidegate(workers=2)
+
+    def _tidegate_held(self):
+        return self._tidegate(text=TIDEGATE_HELD)
 
     def trim_log(self):
         """The log is opened for appending, so it can be emptied between two runs."""
