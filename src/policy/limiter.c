@@ -3,6 +3,7 @@
 #include "policy/limiter.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -36,7 +37,8 @@ static void set_limit(struct limiter *l, double limit)
 void limiter_init(struct limiter *l, const struct limiter_opts *opts)
 {
     ASSERT(opts->cap >= 0 && opts->start >= 0 && opts->target_us >= 0);
-    *l = (struct limiter){.cap = opts->cap, .doubling = true, .window_us = -1, .cut_us = -1, .rest_most = 1};
+    *l = (struct limiter){
+        .cap = opts->cap, .doubling = true, .window_us = -1, .cut_us = -1, .crowd_us = -1, .rest_most = 1};
     l->window.target_us = opts->target_us > 0 ? opts->target_us : LIMITER_TARGET_US;
     refusals_init(&l->refusals);
     set_limit(l, opts->start > 0 ? opts->start : opts->cap > 0 ? opts->cap : LIMITER_START);
@@ -200,9 +202,26 @@ void limiter_begin(struct limiter *l, struct limiter_call *c, int in_flight, int
         l->peak = in_flight;
 }
 
+static bool is_of_crowd(const struct limiter *l, const struct limiter_call *c)
+{
+    return l->crowd_us >= 0 && llabs(c->begun_us - l->crowd_us) <= LIMITER_CROWD_US;
+}
+
+/* Calls that begin together overtake each other. When some of them were refused, those that were not are
+ * among what was in flight then, whatever the order in which they began. */
+static void note_crowd(struct limiter *l, const struct limiter_call *c, int in_flight)
+{
+    int level = in_flight > 1 ? in_flight : 1;
+
+    l->crowd_level = is_of_crowd(l, c) && l->crowd_level < level ? l->crowd_level : level;
+    l->crowd_us = c->begun_us;
+}
+
 static void accept_call(struct limiter *l, const struct limiter_call *c)
 {
-    refusals_add(&l->refusals, c->level, false);
+    int level = is_of_crowd(l, c) && l->crowd_level < c->level ? l->crowd_level : c->level;
+
+    refusals_add(&l->refusals, level, false);
     l->run = 0;
 }
 
@@ -262,6 +281,7 @@ void limiter_refused(struct limiter *l, const struct limiter_call *c, int in_fli
     enum refusals_verdict verdict;
 
     refusals_add(&l->refusals, level, true);
+    note_crowd(l, c, in_flight);
     pause_calls(l, in_flight, retry_after_us, now_us);
     if (held && l->cut_refused && c->begun_us <= l->cut_us) { /* of the same crowd as the one that cut */
         if (in_flight < l->knee) {
@@ -272,7 +292,7 @@ void limiter_refused(struct limiter *l, const struct limiter_call *c, int in_fli
     }
     if (held || now_us < l->flat_us)
         return;
-    verdict = refusals_judge(&l->refusals, level);
+    verdict = refusals_judge(&l->refusals, level, (int)l->knee);
     if (verdict == REFUSALS_FLAT) {
         l->flat_us = clock_add(now_us, LIMITER_FLAT_US);
     } else if (verdict == REFUSALS_RISE || in_flight >= l->limit / 2 || l->run >= 2 * LIMITER_RUN) {

@@ -41,6 +41,9 @@
  *     time is at least 0.8 of what it was, others cause it. Times then say nothing for LIMITER_DEAF_US.
  *   - Where all answers come in one piece nothing tells a queue from long answers: while no call is
  *     refused, the limit grows up to LIMITER_BLIND and stays there.
+ *   - Calls that begin together, as when a pause is over, reach the provider in any order. Of such a
+ *     crowd the fewest that were in flight behind one of its refusals is the level of all that were
+ *     accepted.
  *   - After LIMITER_RUN refusals in a row one call at a time may begin, and after a pause that doubles.
  *
  * Invariant: 1 <= limit <= ceiling, the smaller of the cap and of what the engine says it has. */
@@ -63,6 +66,7 @@
 #define LIMITER_BLIND 64
 #define LIMITER_STALE_US INT64_C(60000000) /* after twice as long a window is thrown away */
 #define LIMITER_HOLD_US INT64_C(5000000)
+#define LIMITER_CROWD_US INT64_C(10000) /* calls that began within it began together */
 #define LIMITER_FLAT_US INT64_C(100000) /* so long such a verdict stands: to judge costs a microsecond */
 #define LIMITER_CUT 0.9
 #define LIMITER_CUT_MAX 0.7
@@ -107,7 +111,9 @@ struct limiter {
     int rest, rest_most; /* windows to stay at the knee; as many at first */
     double step;         /* of the last probe past the knee; 0: it is not past */
     struct refusals refusals;
-    int64_t flat_us; /* until then refusals are known not to depend on what is in flight */
+    int64_t crowd_us; /* when the call that was refused last began; below 0: none was */
+    int crowd_level;  /* fewest in flight behind a refusal of those that began with it */
+    int64_t flat_us;  /* until then refusals are known not to depend on what is in flight */
     /* cuts by time that do not help */
     double slow_limit, slow_us; /* limit and mean at the first of a row of cuts; 0: none */
     int64_t deaf_us;            /* until then times say nothing */

@@ -55,7 +55,8 @@ static double likelihood(const struct side *s, double p)
     return l;
 }
 
-static bool rises(const struct side *low, const struct side *high)
+/* least: how much surer it must be. */
+static bool rises(const struct side *low, const struct side *high, double least)
 {
     struct side all = {low->n + high->n, low->refused + high->refused};
     double l = share(low), h = share(high), p = share(&all), ratio;
@@ -63,7 +64,7 @@ static bool rises(const struct side *low, const struct side *high)
     if (h <= l)
         return false;
     ratio = likelihood(low, l) + likelihood(high, h) - likelihood(low, p) - likelihood(high, p);
-    return ratio > (low->refused > 0 ? REFUSALS_LLR : REFUSALS_LLR_CLEAN);
+    return ratio > least;
 }
 
 static enum refusals_verdict judge_cut(const struct refusals *r)
@@ -77,9 +78,9 @@ static enum refusals_verdict judge_cut(const struct refusals *r)
     return share(&after) * RATIO < r->before ? REFUSALS_UNKNOWN : REFUSALS_FLAT;
 }
 
-enum refusals_verdict refusals_judge(const struct refusals *r, int level)
+/* The calls that began below that level, and the others. */
+static void divide(const struct refusals *r, int level, struct side *low, struct side *high)
 {
-    struct side low, high;
     uint32_t from = (uint32_t)level << 1;
     int low_n = 0, low_refused = 0, refused = 0;
 
@@ -90,11 +91,23 @@ enum refusals_verdict refusals_judge(const struct refusals *r, int level)
         low_refused += is_low & no;
         refused += no;
     }
-    low = (struct side){low_n, low_refused};
-    high = (struct side){r->n - low_n, refused - low_refused};
+    *low = (struct side){low_n, low_refused};
+    *high = (struct side){r->n - low_n, refused - low_refused};
+}
+
+enum refusals_verdict refusals_judge(const struct refusals *r, int level, int knee)
+{
+    struct side low, high;
+
+    divide(r, level, &low, &high);
     if (low.n < REFUSALS_ENOUGH)
         return level <= 1 ? REFUSALS_FLAT : judge_cut(r);
-    return rises(&low, &high) ? REFUSALS_RISE : REFUSALS_FLAT;
+    if (rises(&low, &high, low.refused > 0 ? REFUSALS_LLR : REFUSALS_LLR_CLEAN))
+        return REFUSALS_RISE;
+    if (knee <= 0)
+        return REFUSALS_FLAT;
+    divide(r, knee + 1, &low, &high);
+    return low.n >= REFUSALS_ENOUGH && rises(&low, &high, REFUSALS_LLR) ? REFUSALS_RISE : REFUSALS_FLAT;
 }
 
 void refusals_begin(struct refusals *r)

@@ -9,6 +9,11 @@
  *     below   Enough of the last REFUSALS_N calls began at a lower level (calls in flight) than the one
  *             that was refused now: compare how often each side was refused, by the likelihood ratio of "two
  *             rates" to "one rate".
+ *     knee    The same with the calls up to the knee, where the last cut was, and those past it. Calls
+ *             that begin together reach the provider in any order, so that the level of a single one that was
+ *             refused says little: the one that began at the limit may take the last slot before the one
+ *             below it.
+ *
  *     after   All began at about one level, because the line keeps the slots full: then the last cut was the
  *             experiment. If the share refused has not fallen by half since, it did nothing. (If it has
  *             risen threefold, something else has changed, and it tells nothing.)
@@ -40,8 +45,9 @@ struct refusals {
 void refusals_init(struct refusals *r);
 /* A call that began with `level` in flight, itself among them. */
 void refusals_add(struct refusals *r, int level, bool refused);
-/* For a call at this level, which was refused and is already added. */
-enum refusals_verdict refusals_judge(const struct refusals *r, int level);
+/* For a call at this level, which was refused and is already added. knee: where the last cut was; 0: there
+ * was none. */
+enum refusals_verdict refusals_judge(const struct refusals *r, int level, int knee);
 /* A cut is made now: the experiment begins, or goes on if the last one has told nothing yet. */
 void refusals_begin(struct refusals *r);
 

@@ -13,25 +13,25 @@ TEST(what_is_known_below_says_whether_the_last_cut_helped)
     refusals_init(&r);
     for (int i = 0; i < 20; i++)
         refusals_add(&r, 50, i % 2);
-    CHECK_INT(refusals_judge(&r, 50), REFUSALS_UNKNOWN); /* there was no cut */
+    CHECK_INT(refusals_judge(&r, 50, 0), REFUSALS_UNKNOWN); /* there was no cut */
     refusals_begin(&r);
     for (int i = 0; i < 5; i++)
         refusals_add(&r, 45, i % 2);
-    CHECK_INT(refusals_judge(&r, 45), REFUSALS_UNKNOWN); /* too few since */
-    refusals_begin(&r);                                  /* so this cut is a part of it */
+    CHECK_INT(refusals_judge(&r, 45, 0), REFUSALS_UNKNOWN); /* too few since */
+    refusals_begin(&r);                                     /* so this cut is a part of it */
     for (int i = 0; i < 5; i++)
         refusals_add(&r, 45, i % 2);
-    CHECK_INT(refusals_judge(&r, 45), REFUSALS_FLAT);
+    CHECK_INT(refusals_judge(&r, 45, 0), REFUSALS_FLAT);
     for (int i = 0; i < 22; i++)
         refusals_add(&r, 45, false);
-    CHECK_INT(refusals_judge(&r, 45), REFUSALS_UNKNOWN); /* it did */
+    CHECK_INT(refusals_judge(&r, 45, 0), REFUSALS_UNKNOWN); /* it did */
     refusals_init(&r);
     for (int i = 0; i < 20; i++)
         refusals_add(&r, 50, i == 0);
     refusals_begin(&r);
     for (int i = 0; i < 10; i++)
         refusals_add(&r, 45, i % 2);
-    CHECK_INT(refusals_judge(&r, 45), REFUSALS_UNKNOWN); /* they rose: something else has happened */
+    CHECK_INT(refusals_judge(&r, 45, 0), REFUSALS_UNKNOWN); /* they rose: something else has happened */
 }
 
 TEST(fewer_refusals_above_than_below_are_no_limit)
@@ -43,7 +43,23 @@ TEST(fewer_refusals_above_than_below_are_no_limit)
         refusals_add(&r, 50, i >= 60);
     for (int i = 0; i < 100; i++)
         refusals_add(&r, 80, i >= 99);
-    CHECK_INT(refusals_judge(&r, 80), REFUSALS_FLAT);
+    CHECK_INT(refusals_judge(&r, 80, 0), REFUSALS_FLAT);
+}
+
+/* Of two calls that began together the later one took the last slot. */
+TEST(a_limit_that_was_known_is_known_again_although_calls_overtake_each_other)
+{
+    struct refusals r;
+
+    refusals_init(&r);
+    for (int i = 0; i < 240; i++)
+        refusals_add(&r, i < 100 ? 90 + i % 10 : 100, false);
+    for (int i = 0; i < 4; i++)
+        refusals_add(&r, 101 + i, i > 0);
+    refusals_add(&r, 100, true);
+    CHECK_INT(refusals_judge(&r, 100, 0), REFUSALS_FLAT);
+    CHECK_INT(refusals_judge(&r, 100, 100), REFUSALS_RISE);
+    CHECK_INT(refusals_judge(&r, 100, 200), REFUSALS_FLAT); /* nothing began past that one */
 }
 
 TEST(a_real_limit_is_told_from_chance)
@@ -68,11 +84,11 @@ TEST(a_real_limit_is_told_from_chance)
 
             refusals_add(&flat, level, no);
             refused += no;
-            rising += no && refusals_judge(&flat, level) == REFUSALS_RISE;
+            rising += no && refusals_judge(&flat, level, 45) == REFUSALS_RISE;
             no = no && level % 4 == 0; /* some at random, and all past 57 */
             refusals_add(&real, level, no || level > 57);
             beyond += level > 57 && i > 100;
-            missed += level > 57 && i > 100 && refusals_judge(&real, level) != REFUSALS_RISE;
+            missed += level > 57 && i > 100 && refusals_judge(&real, level, 0) != REFUSALS_RISE;
         }
         CHECK(rising * 100 <= refused * 3);
         CHECK(missed * 100 <= beyond * rows[k].missed_most);
