@@ -63,6 +63,7 @@ struct drill_crowd {
     double scale;                 /* of the trace: so many times its requests */
     int64_t deadline_us;
     bool plain;  /* answers in one piece */
+    bool once;   /* does not retry */
     bool floods; /* what it does to the others is measured by playing it all once more without it */
 };
 
@@ -138,7 +139,7 @@ struct drill_figures {
     double failover_ms, recovery_ms;
     double goodput, refused_per_s;     /* share of min(offered, capacity) */
     double used[DRILL_PROVIDERS_MAX];  /* share of the slots */
-    double found[DRILL_PROVIDERS_MAX]; /* how far the learned limit is off at 30 s, as a share */
+    double found[DRILL_PROVIDERS_MAX]; /* the limit that is believed in at 30 s, by the slots */
     struct hist wait[DRILL_CROWDS_MAX], ttft[DRILL_CROWDS_MAX]; /* us */
 };
 

@@ -278,6 +278,6 @@ void drill_figures_of_watch(const struct drill_scenario *s, const struct drill_t
         double slots = s->providers[i].slots;
 
         if (w->limit_looks_n > 0 && w->limit_sum[i] >= 0 && slots > 0)
-            out->found[i] = fabs((double)w->limit_sum[i] / (double)w->limit_looks_n - slots) / slots;
+            out->found[i] = (double)w->limit_sum[i] / (double)w->limit_looks_n / slots;
     }
 }

@@ -148,7 +148,7 @@ static double value_of(const struct drill_result *r, const struct drill_bound *b
     case DRILL_REFUSED:
         return f->refused_per_s;
     case DRILL_FOUND:
-        return f->found[b->of];
+        return fabs(f->found[b->of] - 1);
     case DRILL_NOTHING:
     case DRILL_MEASURE_N:
         break;

@@ -197,7 +197,7 @@ static void start_crowd(struct drill_take *t, struct crowd *c)
         .first_us = clock_add(d->deadline_us, GRACE_US),
         .gap_us = GAP_US,
         .total_us = clock_add(d->deadline_us, d->plain ? GRACE_US : STREAM_US),
-        .sdk = true,
+        .sdk = !d->once,
         .seed = t->opts.seed + 77,
         .on_ended = on_ended,
         .on_done = on_done,
