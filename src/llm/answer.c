@@ -48,6 +48,11 @@ void answer_event(const struct answer_opts *o, struct slice data, struct json_po
     json_free(&doc);
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 /* False: it stands elsewhere. *out is SLICE_NONE when there is no memory.
  * Every event of a stream whose usage was asked for has `"usage":null` somewhere, with another member in
  * front of it: the one place where it stands is known from the parse, and cut out. Checked, because the
@@ -61,6 +66,8 @@ static bool cut_null(struct slice data, size_t behind, struct arena *arena, stru
     char *copy;
 
     if (from >= data.n || to >= data.n || memcmp(data.p + from, MEMBER, sizeof MEMBER - 1) != 0)
+        return false;
+    if (is_blank(data.p[from - 1])) /* which goes with what it stands before, as splice_drop has it */
         return false;
     *out = SLICE_NONE;
     copy = arena_try_bytes(arena, data.n);

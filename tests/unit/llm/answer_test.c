@@ -300,6 +300,7 @@ TEST(strips_usage_wherever_it_stands)
     check_strip("{\"usage\":{\"prompt_tokens\":1} , \"a\":1, \"b\":2}", "{\"a\":1, \"b\":2}");
     check_strip("{\"a\":1,\"usage\":null}", "{\"a\":1}");
     check_strip("{\"a\":1 , \"usage\":null }", "{\"a\":1 }");
+    check_strip("{\"a\":1 ,\"usage\":null}", "{\"a\":1}");
     check_strip("{\"a\":1,\"usage\":{\"x\":[\"}\"]},\"b\":2}", "{\"a\":1,\"b\":2}");
     check_strip("{\"usage\":1,\"usage\":2,\"a\":1,\"usage\":3,\"usage\":4}", "{\"a\":1}");
     check_strip("{\"usage\":1,\"usage\":2}", "{}");
