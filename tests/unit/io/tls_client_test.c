@@ -225,6 +225,50 @@ TEST(the_second_handshake_is_a_short_one)
     }
 }
 
+/* Connections that begin in the same moment; how many of them were resumed. */
+static size_t resumed_of(struct world *w, struct tls_sessions *m, struct side *sides, size_t n)
+{
+    size_t resumed_n = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        sides[i] = (struct side){.l = w->client};
+        sides[i].s = w->client->ops->connect(w->client, &w->at, PENDING_MAX);
+        sides[i].s = tls_wrap(&sides[i].s, w->tls_client, w->host);
+        tls_remember(sides[i].s, m);
+        stream_set_cb(sides[i].s, &SIDE_CB, &sides[i]);
+        stream_send(sides[i].s, SLICE("secret"));
+    }
+    run(w);
+    for (size_t i = 0; i < n; i++) {
+        CHECK_INT(sides[i].got_n, 6);
+        resumed_n += tls_is_resumed(sides[i].s);
+        stream_close(&sides[i].s);
+    }
+    run(w);
+    return resumed_n;
+}
+
+TEST(a_crowd_that_connects_at_once_is_resumed_with_the_sessions_of_the_one_before)
+{
+    enum { CROWD = 200 };
+    static struct side sides[CROWD];
+
+    for (int old = 0; old < 2; old++) {
+        struct tls_sessions *m = tls_sessions_new();
+        struct world w;
+
+        tls_world(&w);
+        if (old)
+            CHECK_INT(SSL_CTX_set_max_proto_version(w.tls_server->ctx, TLS1_2_VERSION), 1);
+        CHECK_INT(resumed_of(&w, m, sides, CROWD), 0);
+        CHECK_INT(resumed_of(&w, m, sides, CROWD),
+                  CROWD); /* more than there are tickets: the last serves all */
+        CHECK(resumes(&w, m));
+        tls_sessions_free(&m);
+        world_fini(&w);
+    }
+}
+
 TEST(a_server_that_forgot_gets_a_full_handshake)
 {
     struct world w;
