@@ -49,7 +49,7 @@ static void note_prompt(struct bench *b, int i)
 static void pick_target(struct bench *b, int i)
 {
     static int64_t cached[CHOOSE_MAX];
-    struct choose_set set = {b->targets, NULL, b->targets_n};
+    struct choose_set set = {b->targets, NULL, b->targets_n, NULL};
     struct choose_ask ask = {UINT64_MAX, 12000, cached, CLOCK_SECOND_US + i};
 
     b->sum += choose_pick(&set, &ask, &b->dice, NULL);

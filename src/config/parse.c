@@ -127,6 +127,7 @@ static const struct field fields[] = {
     {"access_log", read_access_log, NULL, false}, {"log_level", read_log_level, NULL, false},
     {"watch", read_watch, NULL, false},           {"core_dumps", read_core_dumps, NULL, false},
     {"timeouts", options_read, NULL, false},      {"limits", options_read, NULL, false},
+    {"retry", options_read, NULL, false},         {"breaker", options_read, NULL, false},
     {"keys", find_section, NULL, false},          {"accounts", find_section, NULL, false},
     {"endpoints", find_section, NULL, false},     {"models", find_section, NULL, false},
     {"rules", find_section, NULL, false},

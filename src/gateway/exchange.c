@@ -332,6 +332,7 @@ static enum step enter_join(struct exchange *ex)
         .upstream = ex->match.upstream,
         .priority = ex->wishes.priority,
         .silent = ex->silent,
+        .client_retries = ex->wishes.retries,
         .request = &ex->request,
         .body = &ex->body,
         .authorization = http_header(ex->rq->headers, ex->rq->headers_n, "authorization"),

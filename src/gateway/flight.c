@@ -57,30 +57,18 @@ static void fail_with_outcome(struct flight *f)
 
 /* -- settling a call ------------------------------------------------------------------------------------- */
 
-/* Whether another endpoint could still be asked. */
-static bool has_untried(const struct flight *f)
+/* Whether there is another endpoint that has not failed yet, beside the one of this call. */
+static bool has_other(const struct flight *f)
 {
-    return (~f->seat.ticket.tried & prepare_targets(f->model)) != 0;
-}
+    const struct ticket *t = &f->seat.ticket;
 
-/* The call was one too many for an account whose slots are learned. The account knows that by now; so the
- * request goes back to its place in the line, which counts as none of its tries. Others are asked first. */
-static void go_back(struct flight *f)
-{
-    f->refused_n++;
-    f->refused |= UINT64_C(1) << f->seat.ticket.target;
-    if (has_untried(f))
-        return;
-    f->seat.ticket.tried &= ~f->refused;
-    f->refused = 0;
+    return (~(t->tried | t->never | UINT64_C(1) << t->target) & prepare_targets(f->model)) != 0;
 }
 
 static void settle_seat(struct flight *f, enum outcome o)
 {
-    struct slots_report r = {o, f->verdict.retry_after_us};
+    struct call_report r = {o, f->verdict.retry_after_us};
 
-    if (o == OUTCOME_ACCOUNT_BUSY && seat_learns(&f->seat))
-        go_back(f);
     admission_settle(&f->seat, &r, flight_now_us(f), &f->w->loop->dice);
     worker_ring_at(f->w, f->seat.wake_us);
 }
@@ -97,15 +85,23 @@ void flight_settle(struct flight *f, enum outcome o)
     record_call(f->desk, f->facts.endpoint, o, &f->verdict);
 }
 
-/* A call has failed: another endpoint while nothing has gone to the client, else the end. */
+/* How long it goes on asking. Who is only busy is waited for; endpoints that fail, for retry.outage. */
+static int64_t patient_until_us(const struct flight *f)
+{
+    int64_t until_us = clock_add(f->failed_us, flight_config(f)->opt.outage_us);
+
+    return f->failed_us != 0 && until_us < f->deadline_us ? until_us : f->deadline_us;
+}
+
+/* A call has failed: back to the line while nothing has gone to the client, else the end. */
 static void after_failure(struct flight *f)
 {
     const struct outcome_row *row = outcome_row(f->last);
-    int tries = f->facts.calls_n - f->refused_n;
-    bool again = !f->verdict.begun && row->retry == OUTCOME_ELSEWHERE &&
-                 tries < flight_config(f)->opt.attempts_max && flight_now_us(f) < f->deadline_us;
 
-    if (again)
+    if (row->kind == KIND_FAULT && f->failed_us == 0)
+        f->failed_us = flight_now_us(f);
+    if (!f->verdict.begun && row->retry != OUTCOME_NEVER &&
+        line_may_ask_again(&f->seat.ticket, flight_config(f)) && flight_now_us(f) < f->deadline_us)
         flight_go(f, FL_ADMIT);
     else
         fail_with_outcome(f);
@@ -159,7 +155,7 @@ static void note_first(struct flight *f)
 {
     if (!f->calling || !f->request.stream || !seat_learns(&f->seat))
         return;
-    admission_first(&f->seat, flight_now_us(f));
+    admission_first(&f->seat, flight_now_us(f), &f->w->loop->dice);
     worker_ring_at(f->w, f->seat.wake_us);
 }
 
@@ -282,16 +278,52 @@ static void on_large(void *ud, struct judging *j)
     judging_start(j, f->w, f, on_judged);
 }
 
+static void leave_line(struct flight *f)
+{
+    metrics_add(f->desk->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, -1);
+    f->facts.wait_us += flight_now_us(f) - f->line_since_us;
+}
+
+/* It waits: until when, unless something comes before. While it has not been failed itself, it looks from
+ * time to time whether there is an outage. */
+static int64_t line_due_us(const struct flight *f)
+{
+    int64_t outage_us = flight_config(f)->opt.outage_us, until_us = patient_until_us(f);
+    int64_t look_us = clock_add(flight_now_us(f), outage_us);
+
+    return f->failed_us == 0 && outage_us > 0 && look_us < until_us ? look_us : until_us;
+}
+
+/* Its patience is over, or there has been nobody to ask for as long as that. */
+static void give_up_waiting(struct flight *f, enum outcome why)
+{
+    const struct outcome_row *row = why != OUTCOME_N ? outcome_row(why) : NULL;
+
+    admission_leave(&f->seat, flight_now_us(f), &f->w->loop->dice);
+    worker_ring_at(f->w, f->seat.wake_us);
+    leave_line(f);
+    if (f->last != OUTCOME_N)
+        fail_with_outcome(f);
+    else
+        fail(f, row != NULL ? row->err : ERR_DEADLINE_EXCEEDED);
+}
+
+static void check_wait(struct flight *f)
+{
+    enum outcome why = OUTCOME_N;
+
+    if (flight_now_us(f) < patient_until_us(f) && !admission_is_out(&f->seat, &why))
+        timer_set(&f->w->loop->wheel, &f->timer, line_due_us(f));
+    else
+        give_up_waiting(f, why);
+}
+
 void flight_on_timer(struct timer *t)
 {
     struct flight *f = CONTAINER_OF(t, struct flight, timer);
 
     if (f->state == FL_LINE) {
-        admission_leave(&f->seat, flight_now_us(f), &f->w->loop->dice);
-        worker_ring_at(f->w, f->seat.wake_us);
-        metrics_add(f->desk->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, -1);
-        f->facts.wait_us += flight_now_us(f) - f->line_since_us;
-        fail(f, ERR_DEADLINE_EXCEEDED);
+        check_wait(f);
     } else if (f->state == FL_TAIL) {
         call_cancel(&f->call);
         flight_go(f, FL_OVER);
@@ -305,12 +337,23 @@ void flight_on_grant(struct seat *seat)
     struct flight *f = CONTAINER_OF(seat, struct flight, seat);
 
     ASSERT(f->state == FL_LINE);
-    metrics_add(f->desk->metrics, METRIC_LINE_DEPTH, (size_t)seat->ticket.model, -1);
-    f->facts.wait_us += flight_now_us(f) - f->line_since_us;
+    leave_line(f);
     flight_go(f, FL_CALL);
 }
 
 /* -- the states ------------------------------------------------------------------------------------------ */
+
+/* All that could be asked refuse our credential, or their accounts have no balance. */
+static void fail_parked(struct flight *f)
+{
+    const struct ticket *t = &f->seat.ticket;
+    struct flight_end end = {.err = outcome_row(t->parked_why)->err, .retry_after_us = -1};
+
+    if (f->last != OUTCOME_N)
+        end.err = outcome_row(f->last)->err;
+    answer_log_end(&f->log, &end);
+    flight_go(f, FL_OVER);
+}
 
 static enum step enter_admit(struct flight *f)
 {
@@ -327,6 +370,9 @@ static enum step enter_admit(struct flight *f)
     case LINE_FULL:
         fail(f, ERR_QUEUE_FULL);
         return STEP_WAIT;
+    case LINE_PARKED:
+        fail_parked(f);
+        return STEP_WAIT;
     case LINE_NONE:
         break;
     }
@@ -341,7 +387,7 @@ static enum step enter_line(struct flight *f)
 {
     f->line_since_us = flight_now_us(f);
     metrics_add(f->desk->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, 1);
-    timer_set(&f->w->loop->wheel, &f->timer, f->deadline_us);
+    timer_set(&f->w->loop->wheel, &f->timer, line_due_us(f));
     return STEP_WAIT;
 }
 
@@ -396,8 +442,7 @@ static enum step enter_call(struct flight *f)
 
     if (f->facts.calls_n > 0)
         metrics_add(m, METRIC_FALLBACKS, (size_t)f->facts.endpoint, 1);
-    f->seat.ticket.tried |= UINT64_C(1) << f->seat.ticket.target;
-    opts.hurry = f->facts.calls_n + 1 < flight_config(f)->opt.attempts_max && has_untried(f);
+    opts.hurry = f->facts.calls_n + 1 < flight_config(f)->opt.attempts_max && has_other(f);
     f->facts.endpoint = target->endpoint;
     f->facts.calls_n++;
     f->facts.down_n = 0;

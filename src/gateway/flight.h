@@ -43,6 +43,7 @@ struct flight_ask {
     const struct config_alias *alias; /* or NULL */
     struct slice upstream;            /* name for targets that set none */
     enum priority priority;
+    unsigned client_retries;       /* how often the client has tried before */
     uint64_t silent;               /* targets that do not speak the request's surface (prepare_silent) */
     const struct request *request; /* parsed from `body` */
     struct buf *body;              /* taken over: empty afterwards */

@@ -36,8 +36,7 @@ struct flight {
     struct seat seat;
     struct timer timer;
     int64_t deadline_us, line_since_us;
-    uint64_t refused;  /* targets whose account was full, bit per target, to be asked again */
-    int refused_n;     /* calls that ended so */
+    int64_t failed_us; /* when the first call failed that was not only refused for being busy; 0: none */
     enum outcome last; /* of the last call */
     enum err end_why;  /* of a call that ended while something of its answer was judged elsewhere */
     enum call_step end_step;

@@ -35,7 +35,8 @@ void flight_open(struct worker *w, const struct flight_ask *ask, struct subscrib
     f->seat.ticket.model = ask->model;
     f->seat.ticket.priority = ask->priority;
     f->seat.ticket.arrived_us = ask->arrived_us;
-    f->seat.ticket.tried = ask->silent;
+    f->seat.ticket.never = ask->silent;
+    f->seat.ticket.client_retries = ask->client_retries;
     f->seat.ticket.call.prompt_tokens = (int64_t)(f->body.n / BYTES_PER_TOKEN);
     f->seat.ticket.upstream = arena_dup(&f->arena, ask->upstream);
     w->flights_n++;

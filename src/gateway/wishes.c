@@ -34,7 +34,7 @@ static bool read_deadline(struct slice asked, int64_t *out_ms)
 }
 
 /* Anything but a number is somebody else's header. */
-static int read_hops(struct slice v)
+static int read_number(struct slice v)
 {
     uint64_t n = 0;
 
@@ -71,7 +71,7 @@ static bool read_sensitive(const struct http_request *rq, bool *out)
 enum err wishes_read(const struct http_request *rq, const struct config_key *key, struct wishes *out,
                      const char **why, const char **param)
 {
-    out->hops = read_hops(header(rq, "x-tidegate-hops"));
+    out->hops = read_number(header(rq, "x-tidegate-hops"));
     if (out->hops >= WISHES_HOPS_MAX)
         return ERR_LOOP;
     if (!read_priority(header(rq, "x-tidegate-priority"), key, &out->priority)) {
@@ -89,6 +89,7 @@ enum err wishes_read(const struct http_request *rq, const struct config_key *key
         *param = "x-tidegate-sensitive";
         return ERR_BAD_FIELD;
     }
+    out->retries = (unsigned)read_number(header(rq, "x-stainless-retry-count"));
     out->timeout_s = read_timeout(rq);
     return ERR_OK;
 }

@@ -11,6 +11,7 @@ struct wishes {
     int64_t deadline_ms; /* x-tidegate-deadline-ms; 0: none */
     int hops;            /* gateways that the request has passed through before this one */
     bool sensitive;      /* x-tidegate-sensitive: local-only */
+    unsigned retries;    /* how often the client says that it has tried before */
     double timeout_s;    /* the client's own patience, as its SDK states it; 0: not stated */
 };
 

@@ -128,7 +128,7 @@ static void on_line_timer(struct timer *t)
     struct worker *w = CONTAINER_OF(t, struct worker, line_timer);
 
     w->line_wake_us = CLOCK_NEVER_US;
-    worker_ring_at(w, admission_ring(w->desk->edition->admission, w->loop->now_us));
+    worker_ring_at(w, admission_ring(w->desk->edition->admission, w->loop->now_us, &w->loop->dice));
 }
 
 void worker_ring_at(struct worker *w, int64_t at_us)

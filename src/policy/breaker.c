@@ -7,9 +7,10 @@
 
 #define LEVEL_MAX 10 /* past every BREAKER_LONGEST_US: shifts stay small */
 
-void breaker_init(struct breaker *b)
+void breaker_init(struct breaker *b, uint32_t run_max)
 {
-    *b = (struct breaker){0};
+    ASSERT(run_max > 0);
+    *b = (struct breaker){.run_max = run_max};
 }
 
 static int64_t later(int64_t a, int64_t b)
@@ -77,11 +78,11 @@ struct breaker_pass breaker_take(struct breaker *b, int64_t now_us)
 
 struct breaker_pass breaker_take_last(struct breaker *b, int64_t now_us)
 {
-    struct breaker_pass pass = breaker_take(b, now_us);
+    int64_t now = see(b, now_us);
 
-    if (pass.kind == PASS_NONE && b->seen_us >= b->cool_us)
-        pass = pass_of(b, PASS_PACED);
-    return pass;
+    if (now < b->cool_us)
+        return (struct breaker_pass){0};
+    return pass_of(b, b->state == BREAKER_CLOSED ? PASS_NORMAL : PASS_PACED);
 }
 
 static void forget_calls(struct breaker *b)
@@ -101,6 +102,7 @@ static void trip(struct breaker *b, int64_t now, struct rng *dice)
     if (b->level < LEVEL_MAX)
         b->level++;
     b->state = BREAKER_OPEN;
+    b->opened_us = now;
     b->ask_us = now + lasts / 2 + (int64_t)rng_below(dice, (uint64_t)(lasts - lasts / 2) + 1);
     b->era++;
     b->used = b->allowed = 0;
@@ -137,7 +139,7 @@ static bool is_too_bad(const struct breaker *b)
 {
     uint64_t good = 0, all = 0;
 
-    if (b->run >= BREAKER_RUN)
+    if (b->run >= b->run_max)
         return true;
     for (int i = 0; i < BREAKER_SLICES; i++) {
         good += b->slices[i].good;
@@ -239,5 +241,5 @@ void breaker_check(const struct breaker *b)
     ASSERT(is_limited(b) ? b->used <= b->allowed : b->used == 0);
     ASSERT(b->state != BREAKER_PROBE || b->allowed == 1);
     ASSERT(b->state != BREAKER_RAMP || (b->allowed >= 2 && b->allowed < BREAKER_WHOLE));
-    ASSERT(b->run < BREAKER_RUN);
+    ASSERT(b->run < b->run_max);
 }

@@ -23,7 +23,8 @@
  * tell nothing.
  *
  * The last usable endpoint is never shut: breaker_take_last gives a pass in every state (not while cooling);
- * the caller spaces those calls by policy/throttle.
+ * the caller spaces those calls by policy/throttle. Their successes count as all do; their failures open
+ * nothing, so that an endpoint which fails now and then goes on at the pace of what it takes.
  *
  * Invariant: used <= allowed in PROBE and RAMP; used is 0 in CLOSED and OPEN. Threads: the caller's lock. A
  * time before the latest seen (another worker's clock, read a moment earlier) is taken as that one. */
@@ -38,12 +39,12 @@
 
 struct rng;
 
-#define BREAKER_RUN 5                          /* failures without a success between them that open it */
-#define BREAKER_SAMPLES 5                      /* so many calls must have ended before their share counts */
-#define BREAKER_GOOD_PERCENT 80                /* a smaller share of successes opens it */
-#define BREAKER_SLICE_US (3 * CLOCK_SECOND_US) /* the share is kept in slices of time */
-#define BREAKER_SLICES 10                      /* so many: the last 27 to 30 s */
-#define BREAKER_FIRST_US (500 * CLOCK_MS_US)   /* how long the first opening lasts */
+#define BREAKER_RUN 5           /* failures without a success between them that open it, by default */
+#define BREAKER_SAMPLES 5       /* so many calls must have ended before their share counts */
+#define BREAKER_GOOD_PERCENT 80 /* a smaller share of successes opens it */
+#define BREAKER_SLICE_US (3 * CLOCK_SECOND_US)      /* the share is kept in slices of time */
+#define BREAKER_SLICES 10                           /* so many: the last 27 to 30 s */
+#define BREAKER_FIRST_US (500 * CLOCK_MS_US)        /* how long the first opening lasts */
 #define BREAKER_LONGEST_US (16 * CLOCK_SECOND_US)   /* and the longest: recovery is seen within it */
 #define BREAKER_CALM_US (30 * CLOCK_SECOND_US)      /* closed for so long: the next opening is a first one */
 #define BREAKER_AGAIN_US (250 * CLOCK_MS_US)        /* until the next probe when one told nothing */
@@ -71,11 +72,12 @@ struct breaker_slice {
 struct breaker {
     enum breaker_state state;
     uint32_t era, lease;
-    uint32_t run;           /* failures since the last success */
+    uint32_t run, run_max;  /* failures since the last success, and how many of them open it */
     uint32_t level;         /* the next opening lasts BREAKER_FIRST_US times two to this */
     uint32_t used, allowed; /* in PROBE and RAMP: passes out and how many may be */
     int64_t seen_us;        /* the latest time that was ever passed in */
     int64_t closed_us;      /* since when it has been closed */
+    int64_t opened_us;      /* when it opened last */
     int64_t ask_us;         /* OPEN: until when; PROBE: no probe before */
     int64_t moved_us;       /* PROBE and RAMP: when a pass was last given or came back */
     int64_t cool_us;        /* no pass before */
@@ -83,13 +85,14 @@ struct breaker {
     struct breaker_slice slices[BREAKER_SLICES]; /* a ring, at slice_no % BREAKER_SLICES */
 };
 
-void breaker_init(struct breaker *b);
+/* run_max: so many failures running open it. */
+void breaker_init(struct breaker *b, uint32_t run_max);
 
 /* Whether breaker_take would give a pass. Changes nothing. */
 bool breaker_may(const struct breaker *b, int64_t now_us);
 /* A pass, or an empty one (PASS_NONE): not now. */
 struct breaker_pass breaker_take(struct breaker *b, int64_t now_us);
-/* The same where no other endpoint is usable: empty only while cooling. */
+/* The same where no other endpoint is usable: empty only while cooling; takes no place of probes. */
 struct breaker_pass breaker_take_last(struct breaker *b, int64_t now_us);
 /* When it is worth asking again: now_us when it would give a pass. A report may make that earlier. */
 int64_t breaker_next_us(const struct breaker *b, int64_t now_us);

@@ -100,12 +100,17 @@ void choose_fault(struct choose_target *t, int64_t retry_after_us, int64_t now_u
     t->penalty_at_us = now_us;
 }
 
+static inline const struct choose_target *target_at(const struct choose_set *set, size_t i)
+{
+    return &set->targets[set->at != NULL ? set->at[i] : i];
+}
+
 static double best_token_ns(const struct choose_set *set, uint64_t usable)
 {
     double best = 0;
 
     for (uint64_t left = usable; left != 0; left &= left - 1) {
-        double ns = set->targets[__builtin_ctzll(left)].token_ns;
+        double ns = target_at(set, (size_t)__builtin_ctzll(left))->token_ns;
         if (ns > 0 && (best == 0 || ns < best))
             best = ns;
     }
@@ -137,7 +142,7 @@ static inline int64_t cost_us(const struct choose_target *t, const struct choose
 static struct choose_candidate look_at(const struct choose_set *set, const struct choose_ask *ask, size_t i,
                                        double best_ns)
 {
-    const struct choose_target *t = &set->targets[i];
+    const struct choose_target *t = target_at(set, i);
     int64_t prompt = clamp(ask->prompt_tokens, TOKENS_MAX);
 
     return (struct choose_candidate){
@@ -167,11 +172,12 @@ static int break_tie(const struct choose_set *set, uint64_t tied, struct rng *di
     }
     for (uint64_t left = tied; left != 0; left &= left - 1) {
         int i = __builtin_ctzll(left);
-        if (cheapest == 0 || set->targets[i].price < price) {
-            price = set->targets[i].price;
+        int64_t its = target_at(set, (size_t)i)->price;
+        if (cheapest == 0 || its < price) {
+            price = its;
             cheapest = 0;
         }
-        if (set->targets[i].price == price)
+        if (its == price)
             cheapest |= UINT64_C(1) << i;
     }
     *how = (cheapest & (cheapest - 1)) == 0 ? CHOOSE_PRICE : CHOOSE_DICE;
@@ -198,7 +204,7 @@ static int64_t cost_all(const struct choose_set *set, const struct choose_ask *a
 
     for (uint64_t left = usable; left != 0; left &= left - 1) {
         size_t i = (size_t)__builtin_ctzll(left);
-        const struct choose_target *t = &set->targets[i];
+        const struct choose_target *t = target_at(set, i);
         int64_t tokens = t->queued + prompt - cached_tokens(ask, prompt, i);
 
         costs_us[i] = INT64_MAX;

@@ -98,6 +98,7 @@ struct choose_set {
     const struct choose_target *targets;
     struct balance_peer *peers;
     size_t n;
+    const uint32_t *at; /* which of `targets` candidate i is; NULL: i */
 };
 int choose_pick(const struct choose_set *set, const struct choose_ask *ask, struct rng *dice,
                 struct choose_why *why);

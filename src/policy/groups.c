@@ -3,6 +3,7 @@
 #include "policy/groups.h"
 
 #include "base/assert.h"
+#include "base/map.h"
 #include "base/mem.h"
 
 static int root_of(int *parent, int i)
@@ -32,10 +33,12 @@ static void share(int *parent, int *first_user, int model)
         join(parent, *first_user, model);
 }
 
-/* One configuration's models among all: `first` is the number of its first one. */
+/* One configuration's models among all: `first` is the number of its first one. Accounts and endpoints have
+ * numbers, equal for equal names of different configurations: what is known of them is known once. */
 struct part {
     const struct config *cfg;
     const int *account_number;
+    int *endpoint_number;
     int first;
 };
 
@@ -48,7 +51,7 @@ static void share_targets(const struct part *p, int model, int *parent, int *by_
             int endpoint = m->tiers[i].targets[k].endpoint;
             ASSERT(endpoint >= 0 && (size_t)endpoint < p->cfg->endpoints_n);
             int account = p->cfg->endpoints[endpoint].account;
-            share(parent, &by_endpoint[endpoint], p->first + model);
+            share(parent, &by_endpoint[p->endpoint_number[endpoint]], p->first + model);
             if (account >= 0)
                 share(parent, &by_account[p->account_number[account]], p->first + model);
         }
@@ -64,13 +67,60 @@ static int *filled(size_t n, int value)
     return p;
 }
 
-static void share_part(const struct part *p, int *parent, int *by_account)
+/* Names cannot repeat inside a configuration, so a single one is never searched. Returns how many names there
+ * are by now. */
+static size_t number_endpoints(struct part *p, size_t n, struct map *names, bool is_only)
 {
-    int *by_endpoint = filled(p->cfg->endpoints_n, -1);
+    size_t endpoints_n = p->cfg->endpoints_n;
 
-    for (size_t i = 0; i < p->cfg->models_n; i++)
-        share_targets(p, (int)i, parent, by_endpoint, by_account);
+    p->endpoint_number = filled(endpoints_n, -1);
+    for (size_t i = 0; i < endpoints_n; i++) {
+        const char *name = p->cfg->endpoints[i].name;
+        bool can_repeat = !is_only && name != NULL;
+        uintptr_t known = can_repeat ? (uintptr_t)map_find(names, slice_of(name)) : 0;
+
+        if (known == 0)
+            known = ++n;
+        if (can_repeat)
+            (void)!map_put(names, slice_of(name), (void *)known);
+        p->endpoint_number[i] = (int)known - 1;
+    }
+    return n;
+}
+
+/* The configurations as parts; returns the number of different endpoints. */
+static size_t make_parts(const struct config *const *cfgs, size_t n, const struct accounts *accounts,
+                         struct part *parts)
+{
+    struct map names;
+    size_t endpoints_n = 0;
+    int first = 0;
+
+    map_init(&names);
+    for (size_t c = 0; c < n; c++) {
+        parts[c] = (struct part){.cfg = cfgs[c], .account_number = accounts->number[c], .first = first};
+        endpoints_n = number_endpoints(&parts[c], endpoints_n, &names, n == 1);
+        first += (int)cfgs[c]->models_n;
+    }
+    map_fini(&names);
+    return endpoints_n;
+}
+
+static void share_all(const struct config *const *cfgs, size_t n, const struct accounts *accounts,
+                      int *parent)
+{
+    struct part *parts = mem_zalloc((n + 1) * sizeof *parts);
+    int *by_endpoint = filled(make_parts(cfgs, n, accounts, parts), -1);
+    int *by_account = filled(accounts->n, -1);
+
+    for (size_t c = 0; c < n; c++) {
+        for (size_t i = 0; i < cfgs[c]->models_n; i++)
+            share_targets(&parts[c], (int)i, parent, by_endpoint, by_account);
+        mem_free(parts[c].endpoint_number);
+    }
+    mem_free(parts);
     mem_free(by_endpoint);
+    mem_free(by_account);
 }
 
 size_t groups_of_all(const struct config *const *cfgs, size_t n, const struct accounts *accounts,
@@ -82,23 +132,15 @@ size_t groups_of_all(const struct config *const *cfgs, size_t n, const struct ac
         models_n += cfgs[c]->models_n;
 
     int *parent = filled(models_n, 0);
-    int *by_account = filled(accounts->n, -1);
-    struct part p = {.first = 0};
 
     for (size_t i = 0; i < models_n; i++)
         parent[i] = (int)i;
-    for (size_t c = 0; c < n; c++) {
-        p.cfg = cfgs[c];
-        p.account_number = accounts->number[c];
-        share_part(&p, parent, by_account);
-        p.first += (int)cfgs[c]->models_n;
-    }
+    share_all(cfgs, n, accounts, parent);
     for (size_t i = 0; i < models_n; i++) {
         int root = root_of(parent, (int)i);
         group_of[i] = root == (int)i ? (int)groups_n++ : group_of[root];
     }
     mem_free(parent);
-    mem_free(by_account);
     return groups_n;
 }
 

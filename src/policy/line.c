@@ -6,9 +6,11 @@
  * waits who could use a free slot, therefore a newcomer that finds one takes it from nobody.
  *
  * Cost: admitting and releasing look at the targets of a model and at the heads of the lists. Only tickets
- * that cannot use the freed slot (another upstream name of the wildcard model, or they have tried it) make
- * the search longer. */
+ * that cannot use what has opened (another upstream name of the wildcard model, or no token for a further
+ * call) make the search longer. */
 #include "policy/line.h"
+
+#include <limits.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -57,59 +59,6 @@ static struct line_model *model_of(const struct line *l, const struct ticket *t)
     return line_model_of(l, t->edition, t->model);
 }
 
-int line_counter_of(const struct line *l, const struct line_target *target, const struct ticket *t)
-{
-    return target->fixed ? target->counter : slots_find(&l->slots, target->account, t->upstream);
-}
-
-static bool was_tried(const struct ticket *t, size_t target)
-{
-    return t->tried >> target & 1;
-}
-
-/* The untried targets with room between two places: bit 0 is the target at `from`. */
-static uint64_t usable_between(const struct line *l, const struct line_model *m, const struct ticket *t,
-                               size_t from, size_t to)
-{
-    uint64_t usable = 0;
-
-    for (size_t i = from; i < to; i++) {
-        if (!was_tried(t, i) && slots_has_room(&l->slots, line_counter_of(l, &m->targets[i], t), l->seen_us))
-            usable |= UINT64_C(1) << (i - from);
-    }
-    return usable;
-}
-
-/* Chooses a target and reserves its slot; false if every untried one is full. */
-static bool reserve(struct line *l, struct line_model *m, struct ticket *t)
-{
-    size_t from = 0;
-
-    for (size_t tier = 0; tier < m->tiers_n; from = m->tier_end[tier++]) {
-        size_t to = m->tier_end[tier];
-        int pick = balance_pick(m->peers + from, to - from, usable_between(l, m, t, from, to));
-        if (pick < 0)
-            continue;
-        t->target = (int)from + pick;
-        t->tier = (int)tier;
-        t->endpoint = m->targets[t->target].endpoint;
-        t->counter = line_counter_of(l, &m->targets[t->target], t);
-        __atomic_store_n(&t->learns, slots_learns(&l->slots, t->counter), __ATOMIC_RELAXED);
-        slots_reserve(&l->slots, t->counter, &t->call, l->seen_us);
-        list_push_back(&l->held, &t->held);
-        l->held_n++;
-        l->unlimited_n += t->counter == SLOTS_UNLIMITED;
-        return true;
-    }
-    return false;
-}
-
-static bool has_untried(const struct line_model *m, const struct ticket *t)
-{
-    uint64_t all = m->targets_n == 64 ? UINT64_MAX : (UINT64_C(1) << m->targets_n) - 1;
-    return (~t->tried & all) != 0;
-}
-
 /* Newcomers belong near the tail and retries near the head, so both ends move towards the place. Equals keep
  * the order in which they asked. */
 static struct list *place_for(struct list *head, int64_t arrived_us)
@@ -127,9 +76,28 @@ static struct list *place_for(struct list *head, int64_t arrived_us)
     return head;
 }
 
-static void enqueue(struct line *l, struct line_model *m, struct ticket *t)
+static void stand(struct line_model *m, struct ticket *t)
 {
     list_insert_before(place_for(&m->waiting[t->priority], t->arrived_us), &t->node);
+}
+
+void line_rest(struct line *l, struct ticket *t)
+{
+    struct list *at = l->resting.prev;
+
+    while (at != &l->resting && ticket_at(at)->rest_until_us > t->rest_until_us)
+        at = at->prev;
+    list_insert_before(at->next, &t->node);
+    t->rests = true;
+    l->resting_n++;
+}
+
+static void enqueue(struct line *l, struct line_model *m, struct ticket *t)
+{
+    if (t->rest_until_us > l->seen_us)
+        line_rest(l, t);
+    else
+        stand(m, t);
     t->state = TICKET_WAITING;
     t->place = ++m->waiting_n; /* until the next count */
     l->waiting_n++;
@@ -138,8 +106,23 @@ static void enqueue(struct line *l, struct line_model *m, struct ticket *t)
 static void dequeue(struct line *l, struct ticket *t)
 {
     list_remove(&t->node);
+    l->resting_n -= t->rests;
+    t->rests = false;
     model_of(l, t)->waiting_n--;
     l->waiting_n--;
+}
+
+/* Who has rested takes its place. */
+static void wake_rested(struct line *l)
+{
+    while (!list_empty(&l->resting) && ticket_at(l->resting.next)->rest_until_us <= l->seen_us) {
+        struct ticket *t = ticket_at(list_pop_front(&l->resting));
+
+        t->rests = false;
+        t->rested = true;
+        l->resting_n--;
+        stand(model_of(l, t), t);
+    }
 }
 
 /* Time only goes forward here: workers read their clocks once a turn. */
@@ -149,10 +132,24 @@ static void see(struct line *l, int64_t now_us)
         l->seen_us = now_us;
 }
 
+static void wake_by(struct line *l, int64_t at_us)
+{
+    if (at_us < l->wake_us)
+        l->wake_us = at_us;
+}
+
 /* The end of each step: when is the next due of itself? */
 static void note_wake(struct line *l)
 {
-    l->wake_us = l->waiting_n > 0 ? slots_opens_us(&l->slots, l->seen_us) : CLOCK_NEVER_US;
+    l->wake_us = CLOCK_NEVER_US;
+    if (l->resting_n > 0)
+        l->wake_us = ticket_at(l->resting.next)->rest_until_us;
+    if (l->waiting_n == l->resting_n)
+        return;
+    wake_by(l, slots_opens_us(&l->slots, l->seen_us));
+    wake_by(l, line_opens_us(l));
+    if (l->starved)
+        wake_by(l, retry_next_us(&l->retry, RETRY_RETRY, l->seen_us));
 }
 
 int64_t line_wake_us(const struct line *l)
@@ -167,16 +164,57 @@ static bool is_due(const struct line *l)
     return l->waiting_n > 0 && l->wake_us <= l->seen_us;
 }
 
-static enum line_verdict admit(struct line *l, struct line_model *m, struct ticket *t)
+/* Takes a target for the ticket, if one is usable. */
+static bool take(struct line *l, struct line_model *m, struct ticket *t, struct rng *dice)
 {
-    if (!is_due(l) && reserve(l, m, t)) {
+    if (!line_reserve(l, m, t, dice))
+        return false;
+    list_push_back(&l->held, &t->held);
+    l->held_n++;
+    l->unlimited_n += t->counter == SLOTS_UNLIMITED;
+    return true;
+}
+
+/* Whether all targets that it may ask are parked; then until when, and why. */
+static bool is_parked(const struct line *l, const struct line_model *m, struct ticket *t)
+{
+    t->parked_us = CLOCK_NEVER_US;
+    for (uint64_t left = line_allowed(m, t); left != 0; left &= left - 1) {
+        const struct health *h = line_health_of(l, m, (size_t)__builtin_ctzll(left));
+
+        if (!health_is_parked(h, l->seen_us))
+            return false;
+        if (h->parked_us < t->parked_us) {
+            t->parked_us = h->parked_us;
+            t->parked_why = h->park_why;
+        }
+    }
+    return true;
+}
+
+/* A backoff for who has been failed by a target that it may ask again. */
+static void note_rest(struct line *l, const struct line_model *m, struct ticket *t, struct rng *dice)
+{
+    t->rest_until_us = 0;
+    if (!t->rested && (t->tried & line_allowed(m, t)) != 0)
+        t->rest_until_us = l->seen_us + retry_backoff_us(&t->tries, t->retry_after_us, dice);
+}
+
+static enum line_verdict admit(struct line *l, struct line_model *m, struct ticket *t, struct rng *dice)
+{
+    if (!is_due(l) && take(l, m, t, dice)) {
         t->state = TICKET_TAKEN;
         return LINE_TAKEN;
     }
-    if (!has_untried(m, t))
+    if (line_allowed(m, t) == 0)
+        return LINE_NONE;
+    if (is_parked(l, m, t))
+        return LINE_PARKED;
+    if (m->cfg->opt.outage_us == 0 && !line_has_token(l, t))
         return LINE_NONE;
     if (m->waiting_n >= (size_t)m->cfg->opt.line_max)
         return LINE_FULL;
+    note_rest(l, m, t, dice);
     enqueue(l, m, t);
     return LINE_QUEUED;
 }
@@ -187,12 +225,13 @@ enum line_verdict line_admit(struct line *l, struct ticket *t, int64_t now_us, s
     bool due;
     enum line_verdict v;
 
-    (void)dice;
     ASSERT(t->state == TICKET_FREE && (unsigned)t->priority < PRIORITY_N);
     t->generation++;
     see(l, now_us);
+    if (t->tries.allowed == 0)
+        t->tries = retry_begin(&l->retry, l->seen_us, (unsigned)m->cfg->opt.attempts_max, t->client_retries);
     due = is_due(l);
-    v = admit(l, m, t);
+    v = admit(l, m, t, dice);
     if (!due) /* else it stays due until somebody offers */
         note_wake(l);
     return v;
@@ -205,7 +244,7 @@ void line_take(struct line *l, struct ticket *t)
     t->state = TICKET_TAKEN;
 }
 
-/* Whether any ticket of the model could use the counter: whole lists are passed over by it. */
+/* Whether a slot of the counter is of use to any ticket of the model: whole lists are passed over by it. */
 static bool model_uses(const struct line_model *m, int counter)
 {
     for (size_t i = 0; i < m->targets_n; i++) {
@@ -218,96 +257,112 @@ static bool model_uses(const struct line_model *m, int counter)
     return false;
 }
 
-static bool ticket_uses(const struct line *l, const struct line_model *m, const struct ticket *t, int counter)
-{
-    for (size_t i = 0; i < m->targets_n; i++) {
-        if (!was_tried(t, i) && line_counter_of(l, &m->targets[i], t) == counter)
-            return true;
-    }
-    return false;
-}
-
-/* The earliest ticket of a class in one model's line that can use the counter and came before `best`, else
- * `best`. */
-static struct ticket *earlier_in(const struct line *l, const struct line_model *m, enum priority p,
-                                 int counter, struct ticket *best)
+/* The earliest ticket of a class in one model's line that can be granted one of the open targets and came
+ * before `best`, else `best`. */
+static struct ticket *earlier_in(struct line *l, const struct line_model *m, enum priority p, uint64_t open,
+                                 struct ticket *best)
 {
     LIST_EACH (it, &m->waiting[p]) {
         struct ticket *t = ticket_at(it);
         if (best && t->arrived_us >= best->arrived_us)
             return best;
-        if (ticket_uses(l, m, t, counter))
+        if (line_usable(l, m, t, open) != 0 && line_has_token(l, t))
             return t;
     }
     return best;
 }
 
-static struct ticket *next_for(const struct line *l, int counter)
+#define EVERYTHING INT_MAX /* instead of a counter */
+
+/* Who is next, of those for whom something may have opened: with a slot of the counter, or anything. */
+static struct ticket *next_for(struct line *l, int counter)
 {
     struct ticket *best = NULL;
 
     for (int p = 0; p < PRIORITY_N && !best; p++) {
         for (size_t i = 0; i < l->models_n; i++) {
             const struct line_model *m = &l->models[i];
-            if (!list_empty(&m->waiting[p]) && model_uses(m, counter))
-                best = earlier_in(l, m, (enum priority)p, counter, best);
+            if (!list_empty(&m->waiting[p]) && (counter == EVERYTHING || model_uses(m, counter)))
+                best = earlier_in(l, m, (enum priority)p, line_open(l, m), best);
         }
     }
     return best;
 }
 
-/* The counter may have room: gives it to whom it belongs. */
-static void hand_over(struct line *l, int counter, struct list *grants)
+static void hand_over(struct line *l, int counter, struct rng *dice, struct list *grants)
 {
     struct ticket *t;
 
-    while (l->waiting_n > 0 && slots_has_room(&l->slots, counter, l->seen_us) && (t = next_for(l, counter))) {
+    while (l->waiting_n > l->resting_n && (t = next_for(l, counter))) {
         dequeue(l, t);
-        bool reserved = reserve(l, model_of(l, t), t);
-        ASSERT(reserved);
+        bool taken = take(l, model_of(l, t), t, dice);
+        ASSERT(taken);
         t->state = TICKET_GRANTED;
         list_push_back(grants, &t->node);
     }
 }
 
-static void offer_all(struct line *l, struct list *grants)
+static void offer_all(struct line *l, struct rng *dice, struct list *grants)
 {
-    for (int c = SLOTS_UNLIMITED; c < (int)l->slots.counters_n; c++)
-        hand_over(l, c, grants);
+    wake_rested(l);
+    l->starved = false;
+    hand_over(l, EVERYTHING, dice, grants);
     note_wake(l);
 }
 
-void line_offer(struct line *l, int64_t now_us, struct list *grants)
+void line_offer(struct line *l, int64_t now_us, struct rng *dice, struct list *grants)
 {
     see(l, now_us);
-    offer_all(l, grants);
+    offer_all(l, dice, grants);
 }
 
 /* The end of a step that may have made room on a counter. What time has opened meanwhile is offered as well:
  * who is to look at it later would not find it due any more. */
-static void offer(struct line *l, int counter, struct list *grants)
+static void offer(struct line *l, int counter, struct rng *dice, struct list *grants)
 {
-    if (is_due(l)) {
-        offer_all(l, grants);
+    if (is_due(l) || counter == EVERYTHING) {
+        offer_all(l, dice, grants);
         return;
     }
-    hand_over(l, counter, grants);
+    if (slots_has_room(&l->slots, counter, l->seen_us))
+        hand_over(l, counter, dice, grants);
     note_wake(l);
 }
 
-void line_first(struct line *l, struct ticket *t, int64_t now_us, struct list *grants)
+/* What a step on a call to this target may have opened. */
+static int opened_by(const struct line *l, const struct health *h, int counter, bool was_calm)
 {
+    return was_calm && health_is_calm(h) && !l->starved ? counter : EVERYTHING;
+}
+
+void line_first(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice, struct list *grants)
+{
+    struct health *h = line_health_of(l, model_of(l, t), (size_t)t->target);
+    bool calm = health_is_calm(h);
+
     ASSERT(t->state == TICKET_TAKEN);
     see(l, now_us);
     slots_first(&l->slots, t->counter, &t->call, l->seen_us);
-    offer(l, t->counter, grants);
+    if (!t->probe.taken)
+        retry_success(&l->retry, l->seen_us);
+    health_first(h, &t->probe, l->seen_us);
+    offer(l, opened_by(l, h, t->counter, calm), dice, grants);
 }
 
-static void give_back(struct line *l, struct ticket *t, const struct slots_report *r, struct list *grants)
+/* r NULL: there was no call. */
+static void give_back(struct line *l, struct ticket *t, const struct call_report *r, struct rng *dice,
+                      struct list *grants)
 {
+    struct line_model *m = model_of(l, t);
     int counter = t->counter;
+    struct health *h = line_health_of(l, m, (size_t)t->target);
+    bool calm = health_is_calm(h);
 
     ASSERT(t->state == TICKET_TAKEN || t->state == TICKET_GRANTED);
+    if (r != NULL)
+        line_learn(l, m, t, r, dice);
+    else
+        health_settle(h, &t->probe, NULL, l->seen_us, dice);
     list_remove(&t->node); /* a grant that has not been posted yet */
     t->state = TICKET_FREE;
     t->target = t->tier = t->endpoint = -1;
@@ -316,22 +371,20 @@ static void give_back(struct line *l, struct ticket *t, const struct slots_repor
     l->held_n--;
     slots_release(&l->slots, counter, &t->call, r, l->seen_us);
     l->unlimited_n -= counter == SLOTS_UNLIMITED;
-    offer(l, counter, grants);
+    offer(l, opened_by(l, h, counter, calm), dice, grants);
 }
 
 void line_release(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice, struct list *grants)
 {
-    (void)dice;
     see(l, now_us);
-    give_back(l, t, NULL, grants);
+    give_back(l, t, NULL, dice, grants);
 }
 
-void line_settle(struct line *l, struct ticket *t, const struct slots_report *r, int64_t now_us,
+void line_settle(struct line *l, struct ticket *t, const struct call_report *r, int64_t now_us,
                  struct rng *dice, struct list *grants)
 {
-    (void)dice;
     see(l, now_us);
-    give_back(l, t, r, grants);
+    give_back(l, t, r, dice, grants);
 }
 
 void line_cancel(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice, struct list *grants)
@@ -350,66 +403,6 @@ void line_cancel(struct line *l, struct ticket *t, int64_t now_us, struct rng *d
         line_release(l, t, now_us, dice, grants);
         return;
     }
-}
-
-size_t line_depth(const struct line *l, int model)
-{
-    return line_depth_in(l, 0, model);
-}
-
-size_t line_depth_in(const struct line *l, int edition, int model)
-{
-    return line_model_of(l, edition, model)->waiting_n;
-}
-
-/* Tickets that wait for the same model under an older configuration: they have come before. */
-static size_t waiting_before(const struct line *l, const struct line_model *m)
-{
-    struct slice name = m->cfg->models[m->model].name;
-    size_t n = 0;
-
-    for (const struct line_model *o = l->models; o->edition < m->edition; o++) {
-        if (slice_eq(o->cfg->models[o->model].name, name))
-            n += o->waiting_n;
-    }
-    return n;
-}
-
-size_t line_position(const struct line *l, const struct ticket *t)
-{
-    const struct line_model *m = model_of(l, t);
-    size_t place = 1 + waiting_before(l, m);
-
-    ASSERT(t->state == TICKET_WAITING);
-    for (int p = 0; p < (int)t->priority; p++) {
-        LIST_EACH (it, &m->waiting[p])
-            place++;
-    }
-    for (const struct list *it = t->node.prev; it != &m->waiting[t->priority]; it = it->prev)
-        place++;
-    return place;
-}
-
-static void count_places(const struct line *l, struct line_model *m)
-{
-    size_t place = 1 + waiting_before(l, m);
-
-    for (int p = 0; p < PRIORITY_N; p++) {
-        LIST_EACH (it, &m->waiting[p])
-            ticket_at(it)->place = place++;
-    }
-}
-
-size_t line_place(struct line *l, const struct ticket *t, int64_t now_us)
-{
-    struct line_model *m = model_of(l, t);
-
-    ASSERT(t->state == TICKET_WAITING);
-    if (m->counted_us == 0 || now_us - m->counted_us >= LINE_COUNT_US) {
-        count_places(l, m);
-        m->counted_us = now_us;
-    }
-    return t->place;
 }
 
 void line_counters(const struct line *l, void (*show)(void *ud, const struct slots_counter *c), void *ud)
@@ -439,7 +432,8 @@ static size_t check_list(const struct line *l, const struct line_model *m, enum 
         ASSERT(it->next->prev == it && it->prev->next == it);
         ASSERT(t->state == TICKET_WAITING && t->model == m->model && t->priority == p);
         ASSERT(t->arrived_us >= last_us);
-        ASSERT(has_untried(m, t) && (is_due(l) || usable_between(l, m, t, 0, m->targets_n) == 0));
+        ASSERT(line_allowed(m, t) != 0 && !t->rests);
+        ASSERT(is_due(l) || line_usable(l, m, t, line_open(l, m)) == 0 || l->starved);
         last_us = t->arrived_us;
         n++;
     }
@@ -455,10 +449,10 @@ void line_check(const struct line *l)
         size_t n = 0;
         for (int p = 0; p < PRIORITY_N; p++)
             n += check_list(l, m, (enum priority)p);
-        ASSERT(n == m->waiting_n && n <= (size_t)m->cfg->opt.line_max);
+        ASSERT(n <= m->waiting_n && m->waiting_n <= (size_t)m->cfg->opt.line_max);
         waiting_n += n;
     }
-    ASSERT(waiting_n == l->waiting_n);
+    ASSERT(waiting_n + l->resting_n == l->waiting_n);
     slots_check(&l->slots);
     ASSERT(slots_used(&l->slots) + l->unlimited_n == l->held_n);
 }

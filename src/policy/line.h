@@ -1,22 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* The waiting line and the slots of one group of models that share accounts or endpoints: admission and
- * choice in one step. Pure: state, time and dice are arguments; the caller holds the group's lock.
+/* The waiting line, the slots and the health of one group of models that share accounts or endpoints:
+ * admission and choice in one step. Pure: state, time and dice are arguments; the caller holds the group's
+ * lock.
  *
  * Ticket: FREE -> WAITING -> GRANTED -> TAKEN -> FREE, or FREE -> TAKEN at once when a slot is free. A
  * release hands the slot to the next ticket that can use it before anyone else can see it free, so nobody
  * barges.
  *
+ * Who has failed comes back with its first arrival. It is granted another target at once where one is usable;
+ * else it rests for a backoff, and then waits in its place for any target, also those that have failed it
+ * (models with retry.outage 0s: it never asks one twice). Every call behind its first takes a token of the
+ * group's retry budget (policy/retry.h).
+ *
  * A line can serve models of several configurations (a reload): see line_layout.c.
  *
  * Invariants (line_check asserts them): used of a slot counter = tickets GRANTED or TAKEN on it, never above
- * its limit (unless line_move brought them, until they are given back); no ticket WAITING that could use a
- * free slot; a WAITING ticket is in one model's line. */
+ * its limit (unless line_move brought them, until they are given back); no ticket WAITING that could be
+ * granted a target (unless time has opened it and line_offer is due); a WAITING ticket is in one model's
+ * line, or rests. */
 #ifndef POLICY_LINE_H
 #define POLICY_LINE_H
 
 #include "base/list.h"
 #include "base/rng.h"
 #include "config/config.h"
+#include "policy/health.h"
+#include "policy/retry.h"
 #include "policy/slots.h"
 
 #define LINE_COUNT_US INT64_C(1000000)
@@ -32,10 +41,17 @@ struct ticket {
     int edition;         /* the configuration that `model` and all targets belong to; 0 where there is one */
     int model;           /* index in its models */
     enum priority priority;
-    int64_t arrived_us;    /* first arrival: a retry keeps its place */
-    uint64_t tried;        /* bit per target (counted over all tiers) that this flight has tried */
-    struct slice upstream; /* model name for targets that set none; borrowed, lives as long as the flight */
-    size_t place;          /* WAITING: in the line, as last counted (line_place) */
+    int64_t arrived_us;       /* first arrival: a retry keeps its place */
+    unsigned client_retries;  /* how often the client has tried before */
+    uint64_t tried;           /* bit per target (counted over all tiers) that has failed this flight */
+    uint64_t never;           /* those that it may not ask, or not again */
+    struct retry_tries tries; /* what it has behind it; set when it first asks */
+    bool rests;               /* WAITING: until rest_until_us, then in its place */
+    bool rested;              /* it has rested since it last failed: what it has tried may be tried again */
+    int64_t rest_until_us;
+    int64_t retry_after_us; /* what the last target that failed it has said; 0: nothing that binds it */
+    struct slice upstream;  /* model name for targets that set none; borrowed, lives as long as the flight */
+    size_t place;           /* WAITING: in the line, as last counted (line_place) */
     /* set while GRANTED or TAKEN: */
     int target; /* index over all tiers of the model */
     int tier;
@@ -44,6 +60,10 @@ struct ticket {
     /* line_first should be called; atomic: a reload may change it while its owner looks */
     bool learns;
     struct slots_call call; /* its prompt_tokens are set before it is admitted */
+    struct health_call probe;
+    /* set when it was refused, LINE_PARKED: */
+    enum outcome parked_why;
+    int64_t parked_us; /* until then */
 };
 
 void ticket_init(struct ticket *t);
@@ -54,7 +74,8 @@ enum line_verdict {
     LINE_TAKEN,  /* a slot is reserved; ticket->target says where */
     LINE_QUEUED, /* in the line: a grant will come, or the owner cancels */
     LINE_FULL,   /* the model's line is full */
-    LINE_NONE    /* every target of the model has been tried */
+    LINE_NONE,   /* no target is left to be asked */
+    LINE_PARKED  /* those that are left refuse our credential or have no balance */
 };
 
 /* models: indices (in config->models) of this group. The config must outlive the line. */
@@ -78,12 +99,12 @@ struct line *line_new_of(const struct line_part *parts, size_t parts_n);
  * that is lower now. Afterwards `from` is empty, and line_offer is due on every new line. */
 void line_move(struct line *from, struct line *(*line_of)(void *ud, int edition, int model), void *ud);
 /* Hands out what is free, as a release does; due also at line_wake_us. */
-void line_offer(struct line *l, int64_t now_us, struct list *grants);
+void line_offer(struct line *l, int64_t now_us, struct rng *dice, struct list *grants);
 
-/* Asks for a slot; the ticket must be FREE with model, priority, arrived_us, tried, upstream set. The first
- * tier that has an untried target with a free slot is used (spill to the next tier when this one is full);
- * inside it a smooth weighted choice (nginx's smooth weighted round robin). When every untried target is
- * full, it waits for all of them. */
+/* Asks for a slot; the ticket must be FREE with model, priority, arrived_us, never, upstream set. A target is
+ * usable that has a free slot, is not one that has failed the ticket, and whose health lets a call go
+ * (policy/health.h). The first tier with one is used (spill to the next tier when this one is full); inside
+ * it a smooth split where weights are given, else the least cost. When none is usable, it waits for all. */
 enum line_verdict line_admit(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice);
 
 /* GRANTED -> TAKEN: the owner has received the grant. */
@@ -91,11 +112,17 @@ void line_take(struct line *l, struct ticket *t);
 
 /* TAKEN: the first payload event of the call has come. What is learned from it may free slots, as a release
  * does. */
-void line_first(struct line *l, struct ticket *t, int64_t now_us, struct list *grants);
+void line_first(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice, struct list *grants);
 
-/* TAKEN -> FREE: line_release, and whoever learns hears how the call ended. */
-void line_settle(struct line *l, struct ticket *t, const struct slots_report *r, int64_t now_us,
+/* TAKEN -> FREE: line_release, and whoever learns hears how the call ended, the ticket as well: it may ask
+ * again (line_may_ask_again). */
+void line_settle(struct line *l, struct ticket *t, const struct call_report *r, int64_t now_us,
                  struct rng *dice, struct list *grants);
+
+/* Whether it has calls left and targets that it may ask, as far as its model's configuration tells. */
+bool line_may_ask_again(const struct ticket *t, const struct config *cfg);
+/* WAITING: no target of its model is well. *why: the last failure of one. */
+bool line_is_out(const struct line *l, const struct ticket *t, enum outcome *why);
 
 /* When somebody has to call line_offer although nothing is given back: slots that are learned may be closed
  * for a time, and somebody waits. CLOCK_NEVER_US: nobody has to. */

@@ -7,30 +7,76 @@
  * every ticket moves: who waits keeps class and arrival, who holds a slot holds one of the same account and
  * upstream model, under the newest limit. When a limit was lowered below what is in use, nobody gets a slot
  * until enough have been given back; when it was raised, line_offer gives the new slots away at once. */
+#include "base/arena.h"
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "policy/line_private.h"
 
 _Static_assert(LINE_TARGETS_MAX <= 64, "a set of targets is 64 bits");
+#define KEYS_BLOCK 4096
+
 _Static_assert(BALANCE_PEERS_MAX >= LINE_TARGETS_MAX, "one tier may hold all targets");
+
+/* What is known while a line is made: health records by key. */
+struct known {
+    struct map healths; /* number of the record + 1 */
+    struct arena arena; /* the keys */
+};
+
+static const struct config_account *account_rule(const struct line_part *p, int account)
+{
+    ASSERT(account < (int)p->cfg->accounts_n);
+    if (account < 0)
+        return NULL;
+    return p->accounts != NULL ? p->accounts[account] : &p->cfg->accounts[account];
+}
 
 static void target_init(struct line *l, const struct line_part *p, const struct config_target *ct,
                         struct line_target *t)
 {
-    int account = p->cfg->endpoints[ct->endpoint].account;
-    const struct config_account *rule = NULL;
-
-    ASSERT(account < (int)p->cfg->accounts_n);
-    if (account >= 0)
-        rule = p->accounts != NULL ? p->accounts[account] : &p->cfg->accounts[account];
     t->endpoint = ct->endpoint;
-    t->account = slots_of_account(&l->slots, rule);
+    t->account = slots_of_account(&l->slots, account_rule(p, p->cfg->endpoints[ct->endpoint].account));
     t->fixed = ct->model.p != NULL;
     t->counter = t->fixed ? slots_find(&l->slots, t->account, ct->model) : SLOTS_UNLIMITED;
 }
 
-static void model_init(struct line *l, struct line_model *m, const struct line_part *p, int model)
+/* One record for each endpoint, by name and url, and model there, over all configurations: a reload that
+ * leaves an endpoint as it is forgets nothing of it. */
+static struct slice health_key(const struct line_part *p, const struct config_target *ct, struct arena *a)
+{
+    const struct config_endpoint *ep = &p->cfg->endpoints[ct->endpoint];
+
+    if (ep->name == NULL)
+        return arena_printf(a, "%d %d %.*s", p->edition, ct->endpoint, SLICE_ARG(ct->model));
+    return arena_printf(a, "%s\n%.*s\n%.*s", ep->name, SLICE_ARG(ep->url), SLICE_ARG(ct->model));
+}
+
+static size_t find_health(struct line *l, const struct line_part *p, const struct config_target *ct,
+                          struct known *known)
+{
+    const struct config_endpoint *ep = &p->cfg->endpoints[ct->endpoint];
+    struct slice key = health_key(p, ct, &known->arena);
+    uintptr_t found = (uintptr_t)map_find(&known->healths, key);
+    struct health *h;
+
+    if (found == 0) {
+        found = ++l->healths_n;
+        (void)!map_put(&known->healths, key, (void *)found);
+    }
+    h = &l->healths[found - 1];
+    if (h->endpoint != ep) { /* a newer configuration's */
+        health_init(h, &l->loads[found - 1], (int)p->cfg->opt.failures_max);
+        h->endpoint = ep;
+        h->account = account_rule(p, ep->account);
+        h->model = ct->model;
+    }
+    return found - 1;
+}
+
+static void model_init(struct line *l, struct line_model *m, const struct line_part *p, int model,
+                       struct known *known)
 {
     const struct config_model *cm = &p->cfg->models[model];
     size_t n = 0;
@@ -45,7 +91,8 @@ static void model_init(struct line *l, struct line_model *m, const struct line_p
     m->tiers_n = cm->tiers_n;
     m->targets = mem_zalloc(n * sizeof(*m->targets));
     m->peers = mem_zalloc(n * sizeof(*m->peers));
-    m->tier_end = mem_zalloc(cm->tiers_n * sizeof(*m->tier_end));
+    m->health = mem_zalloc(n * sizeof(*m->health));
+    m->tiers = mem_zalloc(cm->tiers_n * sizeof(*m->tiers));
     for (int k = 0; k < PRIORITY_N; k++)
         list_init(&m->waiting[k]);
     for (size_t i = 0; i < cm->tiers_n; i++) {
@@ -54,21 +101,46 @@ static void model_init(struct line *l, struct line_model *m, const struct line_p
             struct line_target *t = &m->targets[m->targets_n];
             target_init(l, p, ct, t);
             t->tier = (int)i;
+            m->health[m->targets_n] = (uint32_t)find_health(l, p, ct, known);
             m->peers[m->targets_n++].weight = ct->weight > 0 ? ct->weight : 1;
+            m->tiers[i].weighted |= ct->weight > 0;
         }
-        m->tier_end[i] = m->targets_n;
+        m->tiers[i].end = m->targets_n;
     }
+}
+
+/* No more records than targets are needed. */
+static size_t targets_of(const struct line_part *p)
+{
+    size_t n = 0;
+
+    for (size_t k = 0; k < p->models_n; k++) {
+        const struct config_model *m = &p->cfg->models[p->models[k]];
+
+        for (size_t i = 0; i < m->tiers_n; i++)
+            n += m->tiers[i].targets_n;
+    }
+    return n;
 }
 
 struct line *line_new_of(const struct line_part *parts, size_t parts_n)
 {
     struct line *l = MEM_NEW(struct line);
-    size_t n = 0;
+    struct known known;
+    size_t n = 0, targets_n = 0;
 
-    for (size_t i = 0; i < parts_n; i++)
+    for (size_t i = 0; i < parts_n; i++) {
         n += parts[i].models_n;
+        targets_n += targets_of(&parts[i]);
+    }
     l->models = mem_zalloc(n * sizeof(*l->models));
+    l->healths = mem_zalloc(targets_n * sizeof(*l->healths));
+    l->loads = mem_zalloc(targets_n * sizeof(*l->loads));
+    map_init(&known.healths);
+    arena_init(&known.arena, NULL, 0, KEYS_BLOCK);
     list_init(&l->held);
+    list_init(&l->resting);
+    retry_init(&l->retry, 0);
     l->wake_us = CLOCK_NEVER_US;
     slots_init(&l->slots);
     for (size_t i = 0; i < parts_n; i++) {
@@ -76,9 +148,11 @@ struct line *line_new_of(const struct line_part *parts, size_t parts_n)
         ASSERT(i == 0 || p->edition > parts[i - 1].edition);
         for (size_t k = 0; k < p->models_n; k++) {
             ASSERT(k == 0 || p->models[k] > p->models[k - 1]);
-            model_init(l, &l->models[l->models_n++], p, p->models[k]);
+            model_init(l, &l->models[l->models_n++], p, p->models[k], &known);
         }
     }
+    map_fini(&known.healths);
+    arena_fini(&known.arena);
     return l;
 }
 
@@ -99,9 +173,12 @@ void line_free(struct line **lp)
     for (size_t i = 0; i < l->models_n; i++) {
         mem_free(l->models[i].targets);
         mem_free(l->models[i].peers);
-        mem_free(l->models[i].tier_end);
+        mem_free(l->models[i].health);
+        mem_free(l->models[i].tiers);
     }
     slots_fini(&l->slots);
+    mem_free(l->healths);
+    mem_free(l->loads);
     mem_free(l->models);
     mem_free(l);
     *lp = NULL;
@@ -136,13 +213,29 @@ static void move_held(struct line *from, struct ticket *t, struct line *to)
     to->unlimited_n += t->counter == SLOTS_UNLIMITED;
 }
 
-/* What was learned of the accounts of a model that is in both. */
+/* What was learned of the accounts and endpoints of a model that is in both. */
 static void move_learned(const struct line *from, const struct line_model *m, struct line *to)
 {
     const struct line_model *n = line_model_find(to, m->edition, m->model);
 
-    for (size_t i = 0; n != NULL && i < m->targets_n; i++)
+    for (size_t i = 0; n != NULL && i < m->targets_n; i++) {
         slots_inherit(&to->slots, n->targets[i].account, &from->slots, m->targets[i].account);
+        health_inherit(line_health_of(to, n, i), line_health_of(from, m, i));
+    }
+    if (from->retry.firsts >= to->retry.firsts)
+        to->retry = from->retry;
+}
+
+/* Those of a model's line are counted with it; here they only change the list. */
+static void move_resting(struct line *from, struct line *(*line_of)(void *ud, int edition, int model),
+                         void *ud)
+{
+    while (!list_empty(&from->resting)) {
+        struct ticket *t = CONTAINER_OF(list_pop_front(&from->resting), struct ticket, node);
+
+        from->resting_n--;
+        line_rest(line_of(ud, t->edition, t->model), t);
+    }
 }
 
 void line_move(struct line *from, struct line *(*line_of)(void *ud, int edition, int model), void *ud)
@@ -162,6 +255,7 @@ void line_move(struct line *from, struct line *(*line_of)(void *ud, int edition,
             move_waiting(m, to);
         }
     }
+    move_resting(from, line_of, ud);
     while (!list_empty(&from->held)) {
         struct ticket *t = CONTAINER_OF(from->held.next, struct ticket, held);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Private to the line: what it is made of, for the two files that work on it (line.c, line_layout.c). */
+/* Private to the line: what it is made of, for the files that work on it: line.c (who waits and who is next),
+ * line_choose.c (where a ticket may go), line_layout.c (making and moving). */
 #ifndef POLICY_LINE_PRIVATE_H
 #define POLICY_LINE_PRIVATE_H
 
@@ -14,6 +15,11 @@ struct line_target {
     struct slots_range account; /* else: found by the ticket's upstream name */
 };
 
+struct line_tier {
+    size_t end;    /* where it ends in the model's targets */
+    bool weighted; /* some of its targets have a weight */
+};
+
 struct line_model {
     int edition;
     int model; /* index in the models of that edition's configuration */
@@ -21,7 +27,8 @@ struct line_model {
     size_t targets_n, tiers_n;
     struct line_target *targets; /* of all tiers, in order */
     struct balance_peer *peers;  /* beside targets */
-    size_t *tier_end;            /* where each tier ends in targets */
+    uint32_t *health;            /* beside targets: which of the line's */
+    struct line_tier *tiers;
     struct list waiting[PRIORITY_N];
     size_t waiting_n;
     int64_t counted_us; /* when the places of those who wait were counted */
@@ -29,9 +36,16 @@ struct line_model {
 
 struct line {
     struct slots slots;
+    struct health *healths;
+    struct choose_target *loads; /* beside healths */
+    size_t healths_n;
+    struct retry_budget retry;
+    bool starved;              /* somebody has waited for a token of it since everything was offered last */
     struct line_model *models; /* ascending by edition, then by model */
     size_t models_n;
-    size_t waiting_n;   /* over all models */
+    size_t waiting_n;    /* over all models, with those that rest */
+    struct list resting; /* of these; soonest first */
+    size_t resting_n;
     struct list held;   /* tickets GRANTED or TAKEN, by their `held` */
     size_t held_n;      /* how many these are */
     size_t unlimited_n; /* of these, on no counter */
@@ -43,5 +57,23 @@ struct line_model *line_model_find(const struct line *l, int edition, int model)
 struct line_model *line_model_of(const struct line *l, int edition, int model);
 /* The slot counter that a ticket would need for a target. */
 int line_counter_of(const struct line *l, const struct line_target *target, const struct ticket *t);
+struct health *line_health_of(const struct line *l, const struct line_model *m, size_t target);
+
+/* Those whose health lets a call go now, a bit per target. Changes nothing that matters. */
+uint64_t line_open(const struct line *l, const struct line_model *m);
+/* Those of them that a ticket could be granted, were there a token of the retry budget where it needs one. */
+uint64_t line_usable(const struct line *l, const struct line_model *m, const struct ticket *t, uint64_t open);
+/* Whether it has that token, or needs none. */
+bool line_has_token(struct line *l, const struct ticket *t);
+/* Those that it may ask at all, now or later. */
+uint64_t line_allowed(const struct line_model *m, const struct ticket *t);
+/* Chooses a target among the usable ones and reserves it; false: none is usable. */
+bool line_reserve(struct line *l, struct line_model *m, struct ticket *t, struct rng *dice);
+/* The earliest time after now at which a target's health opens, over all models in which somebody waits. */
+int64_t line_opens_us(const struct line *l);
+/* A call has ended: what the ticket, its target and those of the same account learn. */
+void line_learn(struct line *l, struct line_model *m, struct ticket *t, const struct call_report *r,
+                struct rng *dice);
+void line_rest(struct line *l, struct ticket *t); /* in the order of rest_until_us */
 
 #endif

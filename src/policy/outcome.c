@@ -7,9 +7,11 @@
 #include "base/assert.h"
 
 static const struct outcome_row rows[OUTCOME_N] = {
-#define OUTCOME(name, label, kind, breaker, slots, retry, cacheable, billed, err, doc)             \
-    [OUTCOME_##name] = {label,     KIND_##kind, BREAKER_##breaker, SLOTS_##slots, OUTCOME_##retry, \
-                        cacheable, billed,      ERR_##err},
+#define OUTCOME(name, label, kind, breaker, slots, retry, attempt, pace, cool, park, cacheable, billed, err, \
+                doc)                                                                                         \
+    [OUTCOME_##name] = {                                                                                     \
+        label,       KIND_##kind, BREAKER_##breaker, SLOTS_##slots, OUTCOME_##retry, ATTEMPT_##attempt,      \
+        PACE_##pace, COOL_##cool, PARK_##park,       cacheable,     billed,          ERR_##err},
 #include "policy/outcome.def"
 #undef OUTCOME
 };

@@ -4,11 +4,12 @@
 #define POLICY_OUTCOME_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
 enum outcome {
-#define OUTCOME(name, label, kind, breaker, slots, retry, cacheable, billed, err, doc) OUTCOME_##name,
+#define OUTCOME(name, ...) OUTCOME_##name,
 #include "policy/outcome.def"
 #undef OUTCOME
     OUTCOME_N
@@ -17,7 +18,11 @@ enum outcome {
 enum outcome_kind { KIND_OK, KIND_BUSY, KIND_FAULT, KIND_CLIENT, KIND_CREDENTIAL, KIND_GONE };
 enum outcome_breaker { BREAKER_SUCCESS, BREAKER_FAILURE, BREAKER_NOTHING };
 enum outcome_slots { SLOTS_OK, SLOTS_FULL, SLOTS_NOTHING };
-enum outcome_retry { OUTCOME_ELSEWHERE, OUTCOME_NEVER };
+enum outcome_retry { OUTCOME_HERE, OUTCOME_ELSEWHERE, OUTCOME_NEVER };
+enum outcome_attempt { ATTEMPT_REAL, ATTEMPT_BRIEF, ATTEMPT_INSTANT, ATTEMPT_NONE };
+enum outcome_pace { PACE_TAKEN, PACE_REFUSED, PACE_NOTHING };
+enum outcome_cool { COOL_NOT, COOL_ENDPOINT, COOL_ACCOUNT };
+enum outcome_park { PARK_NOT, PARK_CREDENTIAL, PARK_ACCOUNT };
 
 struct outcome_row {
     const char *label; /* for metrics and logs */
@@ -25,11 +30,21 @@ struct outcome_row {
     enum outcome_breaker breaker;
     enum outcome_slots slots;
     enum outcome_retry retry;
+    enum outcome_attempt attempt;
+    enum outcome_pace pace;
+    enum outcome_cool cool;
+    enum outcome_park park;
     bool cacheable, billed;
     enum err err; /* what the client gets when this is final */
 };
 
 const struct outcome_row *outcome_row(enum outcome o);
+
+/* How a call ended, for all that learns from it. */
+struct call_report {
+    enum outcome outcome;
+    int64_t retry_after_us; /* below 0: nothing was said */
+};
 
 /* Where a call was when it failed. */
 enum call_phase {

@@ -44,9 +44,10 @@ static int64_t advance(struct retry_budget *b, int64_t now_us)
     return b->seen_us;
 }
 
-struct retry_tries retry_begin(struct retry_budget *b, int64_t now_us, unsigned client_retries)
+struct retry_tries retry_begin(struct retry_budget *b, int64_t now_us, unsigned calls,
+                               unsigned client_retries)
 {
-    struct retry_tries r = {.allowed = RETRY_CALLS};
+    struct retry_tries r = {.allowed = (uint8_t)calls};
 
     advance(b, now_us);
     if (client_retries == 0) {
@@ -55,7 +56,7 @@ struct retry_tries retry_begin(struct retry_budget *b, int64_t now_us, unsigned 
     }
     if (b->tokens_u >= TOKEN_U)
         b->tokens_u -= TOKEN_U;
-    r.allowed = client_retries < RETRY_CALLS ? (uint8_t)(RETRY_CALLS - client_retries) : 1;
+    r.allowed = client_retries < calls ? (uint8_t)(calls - client_retries) : 1;
     return r;
 }
 

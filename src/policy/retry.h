@@ -23,7 +23,7 @@
 
 struct rng;
 
-#define RETRY_CALLS 3                           /* real calls of one request */
+#define RETRY_CALLS 3                           /* real calls of one request, by default */
 #define RETRY_EARNED 2                          /* tokens for a success */
 #define RETRY_HOLD_MIN 10                       /* what the bucket holds without traffic */
 #define RETRY_HOLD_MAX 500                      /* and with any */
@@ -51,9 +51,10 @@ enum retry_use { RETRY_RETRY, RETRY_FALLBACK, RETRY_HEDGE };
 
 void retry_init(struct retry_budget *b, int64_t now_us);
 
-/* A request makes its first call. client_retries: how often its client has tried before (0: not, or unknown).
- */
-struct retry_tries retry_begin(struct retry_budget *b, int64_t now_us, unsigned client_retries);
+/* A request of that many real calls makes its first one. client_retries: how often its client has tried
+ * before (0: not, or unknown). */
+struct retry_tries retry_begin(struct retry_budget *b, int64_t now_us, unsigned calls,
+                               unsigned client_retries);
 /* A call of it brought nothing. is_instant: the endpoint did no work for it. */
 void retry_spent(struct retry_tries *r, bool is_instant);
 /* Whether it may make a further call at all. */

@@ -108,7 +108,7 @@ static void note_over(struct slots_counter *c)
     c->over = c->used > c->limit ? c->used - c->limit : 0;
 }
 
-static void learn(struct slots_counter *at, const struct slots_call *c, const struct slots_report *r,
+static void learn(struct slots_counter *at, const struct slots_call *c, const struct call_report *r,
                   int64_t now_us)
 {
     int64_t after_us = r->retry_after_us > 0 ? r->retry_after_us : 0;
@@ -126,7 +126,7 @@ static void learn(struct slots_counter *at, const struct slots_call *c, const st
     }
 }
 
-void slots_release(struct slots *s, int counter, const struct slots_call *c, const struct slots_report *r,
+void slots_release(struct slots *s, int counter, const struct slots_call *c, const struct call_report *r,
                    int64_t now_us)
 {
     struct slots_counter *at;

@@ -50,12 +50,6 @@ struct slots_call {
     bool first;            /* its first token has come */
 };
 
-/* How a call ended, for what learns from it. */
-struct slots_report {
-    enum outcome outcome;
-    int64_t retry_after_us; /* below 0: nothing was said */
-};
-
 /* SLOTS_UNLIMITED always has room, and reserving or freeing it counts nothing. */
 bool slots_has_room(const struct slots *s, int counter, int64_t now_us);
 void slots_reserve(struct slots *s, int counter, struct slots_call *c,
@@ -65,7 +59,7 @@ bool slots_learns(const struct slots *s, int counter);
 /* The first payload event of a call has come. */
 void slots_first(struct slots *s, int counter, struct slots_call *c, int64_t now_us);
 /* It must be in use. r NULL: there was no call. */
-void slots_release(struct slots *s, int counter, const struct slots_call *c, const struct slots_report *r,
+void slots_release(struct slots *s, int counter, const struct slots_call *c, const struct call_report *r,
                    int64_t now_us);
 /* Reserves one in use that was reserved elsewhere, and gives it back there: may pass the limit. */
 void slots_carry(struct slots *from, int from_counter, struct slots *to, int to_counter);

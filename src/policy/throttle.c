@@ -86,11 +86,11 @@ void throttle_sent(struct throttle *t, int64_t now_us)
     t->probe_us = now + THROTTLE_PROBE_US;
 }
 
-void throttle_taken(struct throttle *t, int64_t now_us)
+void throttle_taken(struct throttle *t, int64_t now_us, uint32_t pays)
 {
     advance(t, now_us);
     count(t, 1);
-    t->credit += THROTTLE_K;
+    t->credit += pays;
     if (t->credit > THROTTLE_CREDIT_MAX)
         t->credit = THROTTLE_CREDIT_MAX;
 }

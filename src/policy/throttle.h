@@ -8,6 +8,9 @@
  * pays for two, these for four: from nothing to everything in a few round trips. An endpoint that takes half
  * of what it is asked is asked no less; one that takes less is asked about K times what it takes.
  *
+ * K is 4 for the last usable endpoint: one that takes less than half would starve with 2, each call paying
+ * for less than one, and nobody else could answer. It would still starve below a quarter.
+ *
  * Two uses. The last usable endpoint whose breaker is not closed is always paced, from throttle_cut on. Any
  * other is paced while it takes less than a third of at least THROTTLE_SAMPLES calls: that is where refusals
  * for being busy, which are no failures, end.
@@ -27,7 +30,8 @@
 
 #include "base/clock.h"
 
-#define THROTTLE_K 2
+#define THROTTLE_K 2      /* of one that is busy */
+#define THROTTLE_K_LAST 4 /* of the last one, which fails */
 #define THROTTLE_SLICE_US (10 * CLOCK_SECOND_US)
 #define THROTTLE_SLICES 12                    /* two minutes */
 #define THROTTLE_SAMPLES 50                   /* fewer calls than that say nothing */
@@ -55,7 +59,8 @@ void throttle_cut(struct throttle *t, int64_t now_us);
  * breaker is not closed. */
 int64_t throttle_next_us(struct throttle *t, int64_t now_us, bool is_last);
 void throttle_sent(struct throttle *t, int64_t now_us);
-void throttle_taken(struct throttle *t, int64_t now_us);
+/* pays: for how many further calls, THROTTLE_K or THROTTLE_K_LAST. */
+void throttle_taken(struct throttle *t, int64_t now_us, uint32_t pays);
 void throttle_refused(struct throttle *t, int64_t now_us);
 
 /* The share of calls that the book's rule would hold, in thousandths. To be shown. */

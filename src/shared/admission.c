@@ -125,18 +125,18 @@ static void end_step(struct seat *s, struct line *line, int group, struct list *
     hall_unlock(s->admission->hall, group);
 }
 
-void admission_first(struct seat *s, int64_t now_us)
+void admission_first(struct seat *s, int64_t now_us, struct rng *dice)
 {
     struct list grants;
     int group;
     struct line *line = lock_line(s->admission, s->ticket.model, &group);
 
     list_init(&grants);
-    line_first(line, &s->ticket, now_us, &grants);
+    line_first(line, &s->ticket, now_us, dice, &grants);
     end_step(s, line, group, &grants);
 }
 
-void admission_settle(struct seat *s, const struct slots_report *r, int64_t now_us, struct rng *dice)
+void admission_settle(struct seat *s, const struct call_report *r, int64_t now_us, struct rng *dice)
 {
     struct list grants;
     int group;
@@ -164,9 +164,19 @@ void admission_leave(struct seat *s, int64_t now_us, struct rng *dice)
     end_step(s, line, group, &grants);
 }
 
-int64_t admission_ring(struct admission *a, int64_t now_us)
+int64_t admission_ring(struct admission *a, int64_t now_us, struct rng *dice)
 {
-    return hall_ring(a->hall, now_us, post_grants);
+    return hall_ring(a->hall, now_us, dice, post_grants);
+}
+
+bool admission_is_out(const struct seat *s, enum outcome *why)
+{
+    int group;
+    struct line *line = lock_line(s->admission, s->ticket.model, &group);
+    bool out = s->ticket.state == TICKET_WAITING && line_is_out(line, &s->ticket, why);
+
+    hall_unlock(s->admission->hall, group);
+    return out;
 }
 
 size_t admission_position(const struct seat *s, int64_t now_us)

@@ -48,15 +48,17 @@ static inline bool seat_learns(const struct seat *s)
 }
 
 /* The first payload event of its call has come. */
-void admission_first(struct seat *s, int64_t now_us);
+void admission_first(struct seat *s, int64_t now_us, struct rng *dice);
 /* admission_leave, and how the call ended. */
-void admission_settle(struct seat *s, const struct slots_report *r, int64_t now_us, struct rng *dice);
+void admission_settle(struct seat *s, const struct call_report *r, int64_t now_us, struct rng *dice);
+/* It waits, and no target of its model is well. *why: the last failure of one, OUTCOME_N: none is known. */
+bool admission_is_out(const struct seat *s, enum outcome *why);
 /* 1 = next, as counted at most a second ago (line_place); 0: not waiting. */
 size_t admission_position(const struct seat *s, int64_t now_us);
 
 /* Thread: any. Grants what has opened with time; returns when it is due again, or CLOCK_NEVER_US. Due when a
  * seat's wake_us says so: some seat's worker has to see to it, for nothing else happens then. */
-int64_t admission_ring(struct admission *a, int64_t now_us);
+int64_t admission_ring(struct admission *a, int64_t now_us, struct rng *dice);
 /* Shows every slot counter of all configurations that share them; show runs under a lock. */
 void admission_counters(struct admission *a, void (*show)(void *ud, const struct slots_counter *c), void *ud);
 size_t admission_depth(struct admission *a, int model);

@@ -134,7 +134,9 @@ static void take_over(struct hall *h, struct layout *y, hall_grants post)
     struct line **old = h->lines;
     size_t old_n = h->lines_n;
     struct list grants;
+    struct rng dice;
 
+    rng_seed(&dice, (uint64_t)h->last_edition);
     for (size_t g = 0; g < old_n; g++)
         line_move(old[g], line_of, y);
     h->lines = y->lines;
@@ -147,7 +149,7 @@ static void take_over(struct hall *h, struct layout *y, hall_grants post)
     }
     list_init(&grants);
     for (size_t g = 0; g < h->lines_n; g++)
-        line_offer(h->lines[g], 0, &grants); /* at the time that the old lines have seen */
+        line_offer(h->lines[g], 0, &dice, &grants); /* at the time that the old lines have seen */
     post(&grants);
     ASSERT(list_empty(&grants));
 }
@@ -231,26 +233,26 @@ void hall_counters(struct hall *h, void (*show)(void *ud, const struct slots_cou
     }
 }
 
-static int64_t ring_line(struct line *l, int64_t now_us, hall_grants post)
+static int64_t ring_line(struct line *l, int64_t now_us, struct rng *dice, hall_grants post)
 {
     struct list grants;
 
     if (line_wake_us(l) <= now_us) {
         list_init(&grants);
-        line_offer(l, now_us, &grants);
+        line_offer(l, now_us, dice, &grants);
         post(&grants);
     }
     return line_wake_us(l);
 }
 
-int64_t hall_ring(struct hall *h, int64_t now_us, hall_grants post)
+int64_t hall_ring(struct hall *h, int64_t now_us, struct rng *dice, hall_grants post)
 {
     int64_t next_us = CLOCK_NEVER_US;
 
     for (size_t k = 0; k < HALL_LOCKS; k++) {
         pthread_mutex_lock(&h->locks[k].mutex);
         for (size_t g = k; g < h->lines_n; g += HALL_LOCKS) {
-            int64_t at_us = ring_line(h->lines[g], now_us, post);
+            int64_t at_us = ring_line(h->lines[g], now_us, dice, post);
 
             next_us = at_us < next_us ? at_us : next_us;
         }

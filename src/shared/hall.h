@@ -59,7 +59,7 @@ int hall_lock(struct hall *h, const struct hall_side *side, int model);
 void hall_unlock(struct hall *h, int group);
 /* Offers what has opened with time in every line where that is due (line_wake_us); returns when the next is,
  * or CLOCK_NEVER_US. Takes one lock at a time. */
-int64_t hall_ring(struct hall *h, int64_t now_us, hall_grants post);
+int64_t hall_ring(struct hall *h, int64_t now_us, struct rng *dice, hall_grants post);
 /* Shows every counter, under the lock of its line. */
 void hall_counters(struct hall *h, void (*show)(void *ud, const struct slots_counter *c), void *ud);
 /* Slots and places in use over all lines. */

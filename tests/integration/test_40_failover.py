@@ -91,9 +91,9 @@ def test_t01_a_refused_connection_moves_on(gateway, simulator):
 
 def test_t01_at_most_three_are_asked(gateway, simulator):
     sims = [simulator() for _ in range(4)]
-    gw = gateway(config.tiers(*[s.v1 for s in sims], models=['sim~500'] * 3 + ['sim']))
+    gw = gateway(config.tiers(*[s.v1 for s in sims], models=['sim~empty'] * 3 + ['sim']))
     refused = gw.chat('m')
-    assert refused.status == 502 and refused.error()['code'] == 'upstream_error'
+    assert refused.status == 502 and refused.error()['code'] == 'upstream_empty'
     assert refused.headers['x-tidegate-attempts'] == '3'
     assert [asked(s) for s in sims] == [1, 1, 1, 0]
 
@@ -448,3 +448,14 @@ def test_weights_split(gateway, simulator):
         for _ in range(100):
             assert w.send(http.request('POST', http.CHAT, http.chat_body('m'))).answer().status == 200
     assert (asked(one), asked(two)) == (75, 25)
+
+
+# -- nobody else is there ------------------------------------------------------------------------------------
+def test_t11_an_outage_is_waited_out(gateway, simulator, tmp_path):
+    script = tmp_path / 'outage.timeline'
+    script.write_text('at=0s for=2s fault=500\n')
+    up = simulator('--timeline', str(script))
+    gw = gateway(config.whole(up, **config.PATIENT))
+    answers = [gw.chat('sim', str(i)) for i in range(3)]
+    assert [a.status for a in answers] == [200] * 3
+    assert int(answers[0].headers['x-tidegate-attempts']) > 1

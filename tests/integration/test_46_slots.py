@@ -21,7 +21,7 @@ def metric(gw, pattern):
 @pytest.mark.parametrize('workers', [1, 4])
 def test_a_crowd_at_an_account_of_unknown_limit_is_answered(simulator, gateway, workers):
     up = simulator('--account-limit', str(TAKES), '--ttft', '100ms', '--gap', '2ms', '--tokens', '10')
-    gw = gateway({'accounts': [{'name': 'main', 'learn': True}],
+    gw = gateway({**config.PATIENT, 'accounts': [{'name': 'main', 'learn': True}],
                   'endpoints': [config.endpoint('up', up.v1, account='main')],
                   'models': [{'name': '*', 'tiers': [[{'endpoint': 'up'}]]}]}, workers=workers)
     with concurrent.futures.ThreadPoolExecutor(40) as pool:

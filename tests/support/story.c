@@ -41,8 +41,9 @@ void story_init(struct story *s, const char *yaml)
 struct world *story_begin(const struct story *s)
 {
     struct world_sim sims[2] = {{"10.0.0.1:80", s->one, s->ways}, {"10.0.0.2:80", s->two, {.name = NULL}}};
-    struct slice yaml = arena_printf(arena(), "%sworkers: %d\n%s", s->yaml, s->workers > 0 ? s->workers : 1,
-                                     s->more != NULL ? s->more : "");
+    struct slice yaml = arena_printf(arena(), "%sworkers: %d\n%s%s", s->yaml, s->workers > 0 ? s->workers : 1,
+                                     s->more != NULL ? s->more : "",
+                                     s->patient ? "" : "retry: {outage: 0s}\nbreaker: {failures: 0}\n");
     struct config_report report = {.text = ""};
     struct world_opts o = {
         .yaml = yaml.p,

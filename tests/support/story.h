@@ -28,6 +28,8 @@
 struct story {
     const char *yaml; /* first part of the configuration */
     const char *more; /* appended, or NULL */
+    bool patient;     /* endpoints that fail are asked again, and left alone by breakers, as by default; else
+                         each is asked once for a request, always */
     int workers;      /* 0: 1 */
     uint64_t seed;
     size_t segment_max;                        /* bytes arrive in pieces of at most this size; 0: whole */

@@ -22,3 +22,8 @@ def tiers(*urls, models=None, **more):
         target['model'] = model
     return {'endpoints': [endpoint(*e) for e in zip(names, urls)],
             'models': [{'name': 'm', 'tiers': [[t] for t in targets]}], **more}
+
+
+# What becomes of requests that endpoints fail: each is asked once, always; or as by default.
+ONCE = {'retry': {'outage': '0s'}, 'breaker': {'failures': 0}}
+PATIENT = {'retry': {'outage': '30s'}, 'breaker': {'failures': 5}}

@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 from . import LIMIT, ROOT, http, prometheus, until
+from .config import ONCE
 
 PROGRAM = os.environ.get('TIDEGATE', str(ROOT / 'build/tidegate'))
 TROUBLE = re.compile(r'^.*(?:AddressSanitizer|LeakSanitizer|ThreadSanitizer|MemorySanitizer|runtime error:'
@@ -134,10 +135,12 @@ class Simulator(Process):
 
 class Gateway(Process):
     """tidegate serve with a configuration: a mapping, which is written as YAML in its JSON form and gets free
-    ports, two workers and a quick drain unless it says otherwise. `sockets` are passed on to it as a service
-    manager does: names and listening sockets."""
+    ports, two workers and a quick drain unless it says otherwise; and each endpoint is asked once for a
+    request, always, so that a test sees what single calls do (kit/config.PATIENT: as by default). `sockets`
+    are passed on to it as a service manager does: names and listening sockets."""
     def __init__(self, folder, name, config, env=None, sockets=None):
         config = {'listen': '127.0.0.1:0', 'admin': f'127.0.0.1:{free_port()}', 'workers': 2, **config}
+        config = {**ONCE, **config}
         config['timeouts'] = {'drain_delay': '0s', 'drain': '5s', **config.get('timeouts', {})}
         self.file = folder / f'{name}.yaml'
         self.file.write_text(json.dumps(config, indent=1, ensure_ascii=False))

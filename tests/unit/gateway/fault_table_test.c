@@ -250,7 +250,7 @@ static void try_beside(const struct trial *t, enum outcome first)
     const struct outcome_row *row = outcome_row(first);
     struct world *w = begin(t);
     struct caller *c = ask(t, w);
-    bool elsewhere = row->retry == OUTCOME_ELSEWHERE && !has_begun(t), fine;
+    bool elsewhere = row->retry != OUTCOME_NEVER && !has_begun(t), fine;
 
     CHECK(story_wait(w, c, 100 * STORY_S));
     world_run(w, STORY_S);

@@ -24,6 +24,7 @@ static struct world *begin(const char *yaml, int workers)
     struct story s;
 
     story_init(&s, yaml);
+    s.patient = strstr(yaml, "learn") != NULL;
     s.workers = workers;
     s.one.account_limit = KNEE;
     s.one.ttft.median_us = 200 * STORY_MS;
@@ -88,6 +89,7 @@ TEST(an_account_that_takes_nothing_for_a_while_is_waited_for)
     struct ends e;
 
     story_init(&s, LEARNED);
+    s.patient = true;
     s.workers = 2;
     s.one.timeline = &t;
     w = story_begin(&s);

@@ -46,6 +46,7 @@ TEST(an_engine_that_loads_is_passed_over_and_counted_as_loading)
         CHECK(origin_was_asked(&o, "POST /v1/chat/completions "));
         wire_close(&c);
         origin_close(&o);
+        world_run(w, 2 * STORY_S); /* it is left alone for a second */
     }
     CHECK_INT(ended(w, OUTCOME_LOADING), 2);
     CHECK_INT(ended(w, OUTCOME_SERVER_BUSY) + ended(w, OUTCOME_SERVER_ERROR), 0);

@@ -29,7 +29,7 @@ static inline struct world *wire_world(const char *yaml, int access_fd, struct l
     struct world *w;
 
     story_init(&s, yaml);
-    snprintf(all, sizeof all, "%sworkers: 1\n", yaml);
+    snprintf(all, sizeof all, "%sworkers: 1\nretry: {outage: 0s}\nbreaker: {failures: 0}\n", yaml);
     sims[0] = (struct world_sim){.at = "10.0.0.1:80", .opts = s.one};
     sims[1] = (struct world_sim){.at = "10.0.0.2:80", .opts = s.two};
     w = world_new(&o, &report);

@@ -195,7 +195,7 @@ TEST(a_kind_of_failure_of_an_endpoint_is_logged_at_most_once_in_ten_seconds)
         origin_open(&o, w,
                     origin_response(ROWS[i].status, "",
                                     "{\"error\":{\"message\":\"why sk-0123456789abcdef01234\"}}"));
-        for (int k = 0; k < 12; k++) { /* one a second */
+        for (int k = 0; k < 18; k++) { /* one a second; a refused key is left alone for 5 s, then 10 s */
             struct caller *c = story_ask(w, story_body("any", false, "fail", NULL));
 
             CHECK(story_wait(w, c, STORY_S));

@@ -70,8 +70,10 @@ static int model_take(struct world *w, bool last)
 {
     if (w->now < w->cool)
         return PASS_NONE;
+    if (last && w->state != BREAKER_CLOSED)
+        return PASS_PACED;
     if (model_next(w) > w->now)
-        return last ? PASS_PACED : PASS_NONE;
+        return PASS_NONE;
     if (w->state == BREAKER_CLOSED)
         return PASS_NORMAL;
     if (w->state == BREAKER_OPEN) {
@@ -218,7 +220,7 @@ static void run(struct world *w, uint64_t seed)
     static const unsigned weather[] = {100, 99, 50, 0, 100, 85};
 
     rng_seed(&w->dice, seed);
-    breaker_init(&w->b);
+    breaker_init(&w->b, BREAKER_RUN);
     for (int step = 0; step < STEPS_N && atomic_load(&tap_failed_n) == 0; step++) {
         unsigned good = weather[step / 500 % COUNT_OF(weather)], op = (unsigned)rng_below(&w->dice, 100);
         bool slow = step / 3000 % 4 == 3;
@@ -260,7 +262,7 @@ TEST(t12_no_history_keeps_a_good_endpoint_away)
     for (uint64_t seed = 1; seed <= 300; seed++) {
         w = (struct world){0};
         rng_seed(&w.dice, seed);
-        breaker_init(&w.b);
+        breaker_init(&w.b, BREAKER_RUN);
         for (int step = 0; step < 2000; step++) {
             if (rng_below(&w.dice, 2) == 0)
                 take(&w, rng_below(&w.dice, 4) == 0);

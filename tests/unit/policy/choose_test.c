@@ -14,14 +14,14 @@ static struct rng dice = {{1, 2, 3, 4}};
 
 static int pick(const struct choose_target *t, size_t n, int64_t prompt, const int64_t *cached)
 {
-    struct choose_set set = {t, NULL, n};
+    struct choose_set set = {t, NULL, n, NULL};
     struct choose_ask ask = {ALL, prompt, cached, 0};
     return choose_pick(&set, &ask, &dice, NULL);
 }
 
 static int pick_at(const struct choose_target *t, size_t n, int64_t now_us)
 {
-    struct choose_set set = {t, NULL, n};
+    struct choose_set set = {t, NULL, n, NULL};
     struct choose_ask ask = {ALL, 1000, NULL, now_us};
     return choose_pick(&set, &ask, &dice, NULL);
 }
@@ -47,7 +47,7 @@ static void teach(struct choose_target *t, int calls_n, int64_t tokens, int64_t 
 
 static int64_t token_ns_at(const struct choose_target *t, size_t n, size_t i, int64_t now_us)
 {
-    struct choose_set set = {t, NULL, n};
+    struct choose_set set = {t, NULL, n, NULL};
     struct choose_ask ask = {ALL, 1000, NULL, now_us};
     struct choose_why *why = mem_alloc(sizeof *why);
     int64_t ns;
@@ -104,7 +104,7 @@ TEST(t24_affinity_is_never_a_veto)
     const int64_t cached[2] = {9999, 0};
     struct choose_target busy[2] = {0}, slow[2] = {0}, faulty[2] = {0};
     struct choose_charge c = {0};
-    struct choose_set set = {slow, NULL, 2};
+    struct choose_set set = {slow, NULL, 2, NULL};
     struct choose_ask ask = {ALL, 10000, cached, 0};
     int64_t now_us = 0;
 
@@ -316,7 +316,7 @@ TEST(gateways_with_the_same_picture_do_not_herd)
 TEST(only_the_usable_are_picked)
 {
     struct choose_target t[CHOOSE_MAX] = {0};
-    struct choose_set set = {t, NULL, CHOOSE_MAX};
+    struct choose_set set = {t, NULL, CHOOSE_MAX, NULL};
     struct choose_ask ask = {0, 1000, NULL, 0};
 
     CHECK_INT(choose_pick(&set, &ask, &dice, NULL), -1);
@@ -336,7 +336,7 @@ TEST(given_weights_split_exactly_whatever_the_costs)
 {
     struct choose_target t[2] = {0};
     struct balance_peer peers[2] = {{0, 70}, {0, 30}};
-    struct choose_set set = {t, peers, 2};
+    struct choose_set set = {t, peers, 2, NULL};
     struct choose_ask ask = {ALL, 1000, NULL, 0};
     int n[2] = {0, 0};
 
@@ -351,7 +351,7 @@ TEST(why_tells_every_number)
 {
     struct choose_target t[3] = {{.price = 7}, {.distance_us = 2000}, {0}};
     const int64_t cached[3] = {0, 400, 5000};
-    struct choose_set set = {t, NULL, 3};
+    struct choose_set set = {t, NULL, 3, NULL};
     struct choose_ask ask = {3, 1000, cached, 0};
     struct choose_why *why = mem_alloc(sizeof *why);
     struct choose_charge c = {0};
@@ -381,7 +381,7 @@ TEST(why_names_how_it_was_decided)
 {
     struct choose_target t[2] = {0};
     struct balance_peer peers[2] = {{0, 2}, {0, 1}};
-    struct choose_set set = {t, NULL, 2};
+    struct choose_set set = {t, NULL, 2, NULL};
     struct choose_ask ask = {0, 1000, NULL, 0};
     struct choose_why *why = mem_alloc(sizeof *why);
 
@@ -418,7 +418,7 @@ TEST(picks_are_those_of_the_rule)
 
     for (int round = 0; round < 20000; round++) {
         size_t n = 1 + rng_below(&dice, CHOOSE_MAX);
-        struct choose_set set = {t, NULL, n};
+        struct choose_set set = {t, NULL, n, NULL};
         struct choose_ask ask = {rng_u64(&dice), (int64_t)rng_below(&dice, 20000), cached, MINUTE_US};
         double cost[CHOOSE_MAX], least = 1e300;
         int got;

@@ -139,7 +139,7 @@ static int pick(struct run *r, size_t i, int64_t now_us, int64_t *new_n)
 {
     const struct trace_row *row = &r->trace->rows[i];
     int64_t prompt = estimate(r, row), cached[ENGINES_N];
-    struct choose_set set = {r->targets, NULL, ENGINES_N};
+    struct choose_set set = {r->targets, NULL, ENGINES_N, NULL};
     struct choose_ask ask = {UINT64_MAX, prompt, r->way == WAY_NO_PREFIX ? NULL : cached, now_us};
     int got;
 

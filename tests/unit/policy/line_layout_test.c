@@ -58,6 +58,7 @@ static size_t lay_out(struct hall *h)
     struct line_part parts[16];
     struct accounts accounts;
     struct list grants;
+    struct rng dice;
     struct line *old = h->line;
     size_t n = 0;
 
@@ -75,7 +76,8 @@ static size_t lay_out(struct hall *h)
         CHECK_INT((long long)(line_used(old) + line_waiting(old)), 0);
     }
     list_init(&grants);
-    line_offer(h->line, 0, &grants);
+    rng_seed(&dice, 1);
+    line_offer(h->line, 0, &dice, &grants);
     for (struct list *node; (node = list_pop_front(&grants)) != NULL; n++)
         line_take(h->line, CONTAINER_OF(node, struct ticket, node));
     line_check(h->line);

@@ -14,7 +14,7 @@
 #define STEPS_N 60000
 
 static const struct config cfg = {
-    .opt = {.line_max = 1000},
+    .opt = {.line_max = 1000, .attempts_max = 3, .outage_us = 30 * CLOCK_SECOND_US},
     ACCOUNTS({.name = "capped", .learn = true, SLOTS({NAME("m"), 20})},
              {.name = "open", .learn = true, SLOTS({NAME("*"), 0})}),
     ENDPOINTS({.account = 0}, {.account = 1}),
@@ -46,7 +46,9 @@ static void ask(struct world *w, struct ticket *t)
     t->model = (int)rng_below(&w->dice, cfg.models_n);
     t->priority = (enum priority)rng_below(&w->dice, PRIORITY_N);
     t->arrived_us = w->now_us;
-    t->tried = 0;
+    t->tried = t->never = 0;
+    t->tries = (struct retry_tries){0};
+    t->rested = false;
     t->upstream = cfg.models[t->model].name;
     t->call.prompt_tokens = (int64_t)rng_below(&w->dice, 10000);
     w->waited_n += line_admit(w->line, t, w->now_us, &w->dice) == LINE_QUEUED;
@@ -64,7 +66,7 @@ static enum outcome fate(struct world *w)
 
 static void end(struct world *w, struct ticket *t)
 {
-    struct slots_report r = {fate(w), (int64_t)rng_below(&w->dice, 3) * 100 * CLOCK_MS_US};
+    struct call_report r = {fate(w), (int64_t)rng_below(&w->dice, 3) * 100 * CLOCK_MS_US};
 
     w->refused_n += r.outcome == OUTCOME_ACCOUNT_BUSY;
     line_settle(w->line, t, &r, w->now_us, &w->dice, &w->grants);
@@ -79,7 +81,7 @@ static void step(struct world *w)
     else if (t->state == TICKET_WAITING && rng_below(&w->dice, 8) == 0)
         line_cancel(w->line, t, w->now_us, &w->dice, &w->grants);
     else if (t->state == TICKET_TAKEN && t->learns && rng_below(&w->dice, 3) > 0)
-        line_first(w->line, t, w->now_us, &w->grants);
+        line_first(w->line, t, w->now_us, &w->dice, &w->grants);
     else if (t->state == TICKET_TAKEN)
         end(w, t);
     take_grants(w);
@@ -90,7 +92,7 @@ static void ring(struct world *w)
 {
     if (line_wake_us(w->line) > w->now_us)
         return;
-    line_offer(w->line, w->now_us, &w->grants);
+    line_offer(w->line, w->now_us, &w->dice, &w->grants);
     w->woken_n += !list_empty(&w->grants);
     take_grants(w);
     CHECK(line_wake_us(w->line) > w->now_us);
@@ -165,7 +167,7 @@ TEST(a_newcomer_takes_nothing_from_those_whom_time_lets_in)
     static const int all[] = {0, 1, 2};
     struct world w = {.now_us = 1000 * CLOCK_SECOND_US};
     struct ticket *first = &w.tickets[LIMITER_RUN], *late = &w.tickets[LIMITER_RUN + 1];
-    struct slots_report busy = {OUTCOME_ACCOUNT_BUSY, -1};
+    struct call_report busy = {OUTCOME_ACCOUNT_BUSY, -1};
 
     w.line = line_new(&cfg, all, COUNT_OF(all));
     list_init(&w.grants);
@@ -183,7 +185,7 @@ TEST(a_newcomer_takes_nothing_from_those_whom_time_lets_in)
     w.now_us = line_wake_us(w.line) + 1;
     CHECK_INT(line_admit(w.line, late, w.now_us, &w.dice), LINE_QUEUED); /* although there is room */
     line_check(w.line);
-    line_offer(w.line, w.now_us, &w.grants);
+    line_offer(w.line, w.now_us, &w.dice, &w.grants);
     CHECK(first->state == TICKET_GRANTED && late->state == TICKET_WAITING);
     take_grants(&w);
     line_cancel(w.line, late, w.now_us, &w.dice, &w.grants);

@@ -380,7 +380,8 @@ TEST(weights_are_exact_over_a_cycle)
     scene_end(&s);
 }
 
-TEST(no_weights_count_the_same)
+/* The least cost; equal ones by dice. */
+TEST(without_weights_equal_targets_are_asked_alike)
 {
     struct scene s;
     int n[2] = {0, 0};
@@ -392,8 +393,8 @@ TEST(no_weights_count_the_same)
         n[t.target]++;
         CHECK(release(&s, &t) == NULL);
     }
-    CHECK_INT(n[0], 10);
-    CHECK_INT(n[1], 10);
+    CHECK_INT(n[0] + n[1], 20);
+    CHECK(n[0] > 4 && n[1] > 4);
     scene_end(&s);
 }
 

@@ -79,7 +79,7 @@ static void arrive(struct sim *s, const struct plan *p)
         if (!CHECK(s->n < REQUESTS_N))
             return;
         s->requests_n++;
-        s->r[s->n++] = (struct request){.tries = retry_begin(&s->b, s->now, retries),
+        s->r[s->n++] = (struct request){.tries = retry_begin(&s->b, s->now, RETRY_CALLS, retries),
                                         .due_us = s->now,
                                         .deadline_us = s->now + p->patience_us};
     }

@@ -59,13 +59,13 @@ TEST(traffic_makes_the_bucket_larger_and_its_end_smaller)
 
     retry_init(&b, now);
     for (; now < 600 * S; now += S / 10)
-        retry_begin(&b, now, 0);
+        retry_begin(&b, now, RETRY_CALLS, 0);
     CHECK(retry_holds(&b, now) >= 95 && retry_holds(&b, now) <= 200);
     for (int i = 0; i < 200; i++)
         retry_success(&b, now);
     CHECK_INT(retry_tokens(&b, now), retry_holds(&b, now));
     for (int i = 0; i < 100000; i++)
-        retry_begin(&b, now, 0);
+        retry_begin(&b, now, RETRY_CALLS, 0);
     CHECK_INT(retry_holds(&b, now), RETRY_HOLD_MAX);
     now += 3600 * S;
     CHECK_INT(retry_holds(&b, now), RETRY_HOLD_MIN);
@@ -91,7 +91,7 @@ TEST(t10_three_real_calls)
     struct retry_budget b;
 
     retry_init(&b, 0);
-    struct retry_tries r = retry_begin(&b, 0, 0);
+    struct retry_tries r = retry_begin(&b, 0, RETRY_CALLS, 0);
     for (int i = 0; i < RETRY_CALLS; i++) {
         CHECK(retry_has_calls(&r));
         retry_spent(&r, false);
@@ -107,7 +107,7 @@ TEST(an_instant_refusal_is_spaced_and_not_counted)
 
     rng_seed(&dice, 1);
     retry_init(&b, 0);
-    struct retry_tries r = retry_begin(&b, 0, 0);
+    struct retry_tries r = retry_begin(&b, 0, RETRY_CALLS, 0);
     for (int i = 0; i < 1000; i++) {
         retry_spent(&r, true);
         CHECK(retry_has_calls(&r));
@@ -152,12 +152,12 @@ TEST(a_clients_own_retries_weigh_in)
     retry_init(&b, 0);
     for (unsigned n = 0; n < 5; n++) {
         int64_t tokens = retry_tokens(&b, 0);
-        struct retry_tries r = retry_begin(&b, 0, n);
+        struct retry_tries r = retry_begin(&b, 0, RETRY_CALLS, n);
         CHECK_INT(r.allowed, calls[n]);
         CHECK_INT(tokens - retry_tokens(&b, 0), n > 0);
     }
     for (int i = 0; i < 1000; i++) { /* never below nothing, and no larger bucket for it */
-        struct retry_tries r = retry_begin(&b, 0, UINT32_MAX);
+        struct retry_tries r = retry_begin(&b, 0, RETRY_CALLS, UINT32_MAX);
         CHECK(retry_has_calls(&r));
     }
     CHECK_INT(retry_tokens(&b, 0), 0);
@@ -203,7 +203,7 @@ TEST(the_bucket_does_what_plain_numbers_do)
             unsigned retries = rng_below(&dice, 4) == 0;
             if (p.tokens < 1 + 1e-4 && p.tokens > 1 - 1e-4)
                 continue;
-            retry_begin(&b, now, retries);
+            retry_begin(&b, now, RETRY_CALLS, retries);
             p.firsts += retries == 0;
             if (retries > 0 && p.tokens > 1)
                 p.tokens -= 1;

@@ -57,7 +57,7 @@ TEST(every_taken_call_pays_for_two)
     throttle_sent(&t, now);
     for (round = 0; sent_n < 32; round++) { /* round trips of 1 ms */
         for (int i = 0; i < sent_n; i++)
-            throttle_taken(&t, now);
+            throttle_taken(&t, now, THROTTLE_K);
         now += CLOCK_MS_US;
         int next_n = 0;
         while (throttle_next_us(&t, now, true) <= now) {
@@ -69,7 +69,7 @@ TEST(every_taken_call_pays_for_two)
     }
     CHECK_INT(round, 5);
     for (int i = 0; i < 1000; i++)
-        throttle_taken(&t, now);
+        throttle_taken(&t, now, THROTTLE_K);
     CHECK_INT(t.credit, THROTTLE_CREDIT_MAX);
 }
 
@@ -86,7 +86,7 @@ TEST(busy_is_paced_under_a_third_of_enough_calls)
     throttle_refused(&t, now);
     CHECK_INT(throttle_next_us(&t, now, false), now + THROTTLE_PROBE_US);
     for (int i = 0; i < THROTTLE_SAMPLES / 2; i++)
-        throttle_taken(&t, now);
+        throttle_taken(&t, now, THROTTLE_K);
     t.credit = 0;
     CHECK_INT(throttle_next_us(&t, now, false), now); /* a third of 75 */
     throttle_refused(&t, now);
@@ -112,7 +112,7 @@ TEST(a_good_past_does_not_hide_an_outage_for_long)
 
     throttle_init(&t);
     for (int64_t now = 0; now < 120 * S; now += 10 * CLOCK_MS_US)
-        throttle_taken(&t, now);
+        throttle_taken(&t, now, THROTTLE_K);
     while (throttle_next_us(&t, 120 * S, false) <= 120 * S) {
         throttle_sent(&t, 120 * S);
         throttle_refused(&t, 120 * S);
@@ -145,7 +145,7 @@ TEST(the_window_is_what_a_plain_list_says)
         if (n < COUNT_OF(list)) { /* below the count at which all is halved */
             list[n++] = (struct plain){now / THROTTLE_SLICE_US, taken};
             if (taken)
-                throttle_taken(&t, now);
+                throttle_taken(&t, now, THROTTLE_K);
             else
                 throttle_refused(&t, now);
         }
@@ -180,7 +180,7 @@ TEST(counts_stay_bounded_and_consistent)
 
         now += (int64_t)rng_below(&dice, 50 * CLOCK_MS_US);
         if (rng_below(&dice, 2) == 0)
-            throttle_taken(&t, now);
+            throttle_taken(&t, now, THROTTLE_K);
         else
             throttle_refused(&t, now);
         for (int i = 0; i < THROTTLE_SLICES; i++) {
@@ -206,7 +206,7 @@ static int ask(struct throttle *t, struct rng *dice, int64_t *now, int secs, int
     for (; *now < until; *now += step) {
         for (; first < end && due[first % LATE_N] <= *now; first++) {
             if (rng_below(dice, 100) < share)
-                throttle_taken(t, *now);
+                throttle_taken(t, *now, THROTTLE_K);
             else
                 throttle_refused(t, *now);
         }

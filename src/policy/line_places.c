@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* How many wait in the line, and in which place a ticket stands. Who rests stands behind all others of its
+ * model until it takes its place again. */
+#include "base/assert.h"
+#include "policy/line_private.h"
+
+size_t line_depth(const struct line *l, int model)
+{
+    return line_depth_in(l, 0, model);
+}
+
+size_t line_depth_in(const struct line *l, int edition, int model)
+{
+    return line_model_of(l, edition, model)->waiting_n;
+}
+
+/* Tickets that wait for the same model under an older configuration: they have come before. */
+static size_t waiting_before(const struct line *l, const struct line_model *m)
+{
+    struct slice name = m->cfg->models[m->model].name;
+    size_t n = 0;
+
+    for (const struct line_model *o = l->models; o->edition < m->edition; o++) {
+        if (slice_eq(o->cfg->models[o->model].name, name))
+            n += o->waiting_n;
+    }
+    return n;
+}
+
+size_t line_position(const struct line *l, const struct ticket *t)
+{
+    const struct line_model *m = line_model_of(l, t->edition, t->model);
+    size_t place = 1 + waiting_before(l, m);
+
+    ASSERT(t->state == TICKET_WAITING);
+    if (t->rests)
+        return waiting_before(l, m) + m->waiting_n;
+    for (int p = 0; p < (int)t->priority; p++) {
+        LIST_EACH (it, &m->waiting[p])
+            place++;
+    }
+    for (const struct list *it = t->node.prev; it != &m->waiting[t->priority]; it = it->prev)
+        place++;
+    return place;
+}
+
+static void count_places(const struct line *l, struct line_model *m)
+{
+    size_t place = 1 + waiting_before(l, m);
+
+    for (int p = 0; p < PRIORITY_N; p++) {
+        LIST_EACH (it, &m->waiting[p])
+            CONTAINER_OF(it, struct ticket, node)->place = place++;
+    }
+}
+
+size_t line_place(struct line *l, const struct ticket *t, int64_t now_us)
+{
+    struct line_model *m = line_model_of(l, t->edition, t->model);
+
+    ASSERT(t->state == TICKET_WAITING);
+    if (m->counted_us == 0 || now_us - m->counted_us >= LINE_COUNT_US) {
+        count_places(l, m);
+        m->counted_us = now_us;
+    }
+    return t->place;
+}
