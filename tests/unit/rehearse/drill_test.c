@@ -147,6 +147,21 @@ TEST(a_seed_repeats_a_drill)
     buf_fini(&other);
 }
 
+/* What is wrong goes on for two seconds behind the end of the trouble, as it is told. */
+TEST(recovery_is_told_by_the_last_who_fared_badly)
+{
+    struct drill_scenario s = small();
+
+    s.providers[0].events[0] = (struct drill_event){10, 4, "400", 0}; /* nobody retries that */
+    s.crowds[0].steps[0].rate = 20;
+    play(&s, 8, false);
+    CHECK(r.gateway.recovery_ms > 1700 && r.gateway.recovery_ms <= 2000);
+    CHECK(!verdict(DRILL_RECOVERY_MS)->kept && !r.kept);
+    CHECK_INT(r.gateway.trouble_slow_n, r.gateway.trouble_n);
+    CHECK(r.gateway.calm_answered_n < r.gateway.calm_counted_n);
+    CHECK(r.gateway.ended_n[END_FAILED] > 60 && r.gateway.ended_n[END_REFUSED] == 0);
+}
+
 /* A provider that is busy half of the time, by what it answered. */
 TEST(goodput_and_use_are_shares_of_what_can_be_done)
 {
