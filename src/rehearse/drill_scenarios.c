@@ -97,7 +97,7 @@ static const struct drill_scenario SCENARIOS[] = {
         .trouble_s = 8,
         .calm_s = 11,
         .slow_us = 2 * S,
-        .bounds = {AT(ANSWERED, 1), AT(AMPLIFICATION, 1.1), AT(RECOVERY_MS, 10000)},
+        .bounds = {AT(ANSWERED, 1), AT(RETRIES, 1), AT(RECOVERY_MS, 1000)},
     },
     {
         .name = "outage-10m",
@@ -354,7 +354,7 @@ static const struct drill_scenario SCENARIOS[] = {
         .from_s = 80,
         .to_s = 110,
         .slow_us = 5 * S,
-        .bounds = {AT(CALM, 1), AT(REFUSED, 1), AT(RECOVERY_MS, 60000), AT(AMPLIFICATION, 1.1)},
+        .bounds = {AT(CALM, 0.999), AT(REFUSED, 1), AT(RECOVERY_MS, 60000), AT(AMPLIFICATION, 1.1)},
     },
     {
         .name = "tide",
