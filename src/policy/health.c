@@ -142,7 +142,7 @@ void health_park(struct health *h, enum outcome why, int64_t now_us)
 {
     int64_t lasts_us = HEALTH_PARK_US << h->park_level;
 
-    if (takes_others(h, now_us))
+    if (!h->watched || takes_others(h, now_us))
         return;
     if (lasts_us > HEALTH_PARK_MAX_US)
         lasts_us = HEALTH_PARK_MAX_US;

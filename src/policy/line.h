@@ -121,7 +121,7 @@ void line_settle(struct line *l, struct ticket *t, const struct call_report *r, 
 
 /* Whether it has calls left and targets that it may ask, as far as its model's configuration tells. */
 bool line_may_ask_again(const struct ticket *t, const struct config *cfg);
-/* WAITING: no target of its model is well. *why: the last failure of one. */
+/* WAITING: every target of its model is broken or parked, not only busy. *why: the last failure of one. */
 bool line_is_out(const struct line *l, const struct ticket *t, enum outcome *why);
 
 /* When somebody has to call line_offer although nothing is given back: slots that are learned may be closed

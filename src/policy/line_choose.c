@@ -263,8 +263,8 @@ bool line_is_out(const struct line *l, const struct ticket *t, enum outcome *why
     for (; left != 0; left &= left - 1) {
         const struct health *h = line_health_of(l, m, (size_t)__builtin_ctzll(left));
 
-        if (health_is_well(h, l->seen_us))
-            return false;
+        if (h->breaker.state == BREAKER_CLOSED && !health_is_parked(h, l->seen_us))
+            return false; /* well, or only busy */
         if (*why == OUTCOME_N)
             *why = h->last;
     }

@@ -2,6 +2,7 @@
 """A start without any configuration where engines run: which are used, and what is said of it."""
 import re
 import socket
+import threading
 
 import pytest
 
@@ -150,11 +151,13 @@ def test_an_engine_that_still_loads(yard, origin, built_in_ports):
     up = origin(lambda peer, rq: response(loading, '503 Service Unavailable'))
     banner, at, _ = start(yard, up.at[1])
     assert f'llama at http://127.0.0.1:{up.at[1]}/v1, still loading its model' in banner
-    refused = http.chat(at, 'any')
+    refused = http.chat(at, 'any', headers={'x-tidegate-deadline-ms': '300'})
     assert refused.status == 503 and refused.error()['code'] == 'upstream_loading'
     assert refused.headers['retry-after'] == '1' and 'x-should-retry' not in refused.headers
-    up.script = engine([])
-    until(lambda: http.chat(at, 'any').status == 200, 'it is loaded')
+    timer = threading.Timer(0.5, lambda: setattr(up, 'script', engine([])))
+    timer.start()
+    assert http.chat(at, 'any').status == 200, 'it is waited for'
+    timer.join()
 
 
 def test_keys_in_the_environment_win(yard, origin, simulator, built_in_ports):

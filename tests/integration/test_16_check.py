@@ -160,8 +160,9 @@ def test_t28_check_shows_what_becomes_of_a_request_when_endpoints_fail(tmp_path)
                      'main refuses its key (401)': 'spare answers',
                      'main has no balance (402)': 'spare answers',
                      'main is silent (plain request)': 'the client gets 504 deadline_exceeded after 30s',
-                     'every endpoint refuses connections': 'the client gets 503 upstream_unreachable',
-                     'every endpoint is busy (429)': 'the client gets 429 upstream_rate_limited'}
+                     'every endpoint refuses connections':
+                     'the client gets 503 upstream_unreachable after 30s',
+                     'every endpoint is busy (429)': 'the client gets 429 upstream_rate_limited after 30s'}
     assert 'main refuses connections                 the client gets 503 upstream_unreachable' in alone
 
 

@@ -456,6 +456,6 @@ def test_t11_an_outage_is_waited_out(gateway, simulator, tmp_path):
     script.write_text('at=0s for=2s fault=500\n')
     up = simulator('--timeline', str(script))
     gw = gateway(config.whole(up, **config.PATIENT))
-    answers = [gw.chat('sim', str(i)) for i in range(3)]
+    answers = [gw.chat('sim', content=str(i)) for i in range(3)]
     assert [a.status for a in answers] == [200] * 3
     assert int(answers[0].headers['x-tidegate-attempts']) > 1
