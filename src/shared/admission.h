@@ -51,7 +51,8 @@ static inline bool seat_learns(const struct seat *s)
 void admission_first(struct seat *s, int64_t now_us, struct rng *dice);
 /* admission_leave, and how the call ended. */
 void admission_settle(struct seat *s, const struct call_report *r, int64_t now_us, struct rng *dice);
-/* It waits, and every target of its model is broken or parked. *why: the last failure of one, OUTCOME_N: none is known. */
+/* It waits, and every target of its model is broken or parked. *why: the last failure of one, OUTCOME_N: none
+ * is known. */
 bool admission_is_out(const struct seat *s, enum outcome *why);
 /* 1 = next, as counted at most a second ago (line_place); 0: not waiting. */
 size_t admission_position(const struct seat *s, int64_t now_us);
