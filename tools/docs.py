@@ -190,7 +190,7 @@ def metrics(table):
                      plain(row['help'])])
     behind = ['', 'Behind them stand `tidegate_memory_budget_used_bytes` and',
               '`tidegate_memory_budget_limit_bytes` (of `limits.memory`), `tidegate_slots_used`,',
-              '`tidegate_account_slots`,',
+              '`tidegate_account_slots`, `tidegate_endpoint_well`, `tidegate_endpoint_openings_total`,',
               '`tidegate_build_info` (labels `version`, `revision`), and the usual `process_` metrics of',
               'CPU, memory and file descriptors.']
     return lines + grid(['name', 'kind', 'labels', 'help'], rows) + behind

@@ -81,6 +81,39 @@ static void add_slots(struct buf *out, struct admission *a)
     admission_counters(a, add_counter, out);
 }
 
+struct health_page {
+    struct buf *out;
+    int64_t now_us;
+    bool openings; /* the second of the two metrics */
+};
+
+static void add_one_health(void *ud, const struct health *h)
+{
+    struct health_page *p = ud;
+    char model[MODEL_LABEL_MAX];
+
+    metrics_escape(model, sizeof model, h->model.p != NULL ? h->model : SLICE("*"));
+    (void)!buf_printf(p->out, "tidegate_endpoint_%s{endpoint=\"%s\",model=\"%s\"} %u\n",
+                      p->openings ? "openings_total" : "well", h->endpoint->name, model,
+                      p->openings ? h->breaker.era : (unsigned)health_is_well(h, p->now_us));
+}
+
+/* Whether each endpoint's models are asked in the ordinary way, and how often they were left alone. */
+static void add_health(struct buf *out, struct admission *a, int64_t now_us)
+{
+    struct health_page p = {out, now_us, false};
+
+    (void)!buf_printf(
+        out, "# HELP tidegate_endpoint_well Whether an endpoint's model is asked in the ordinary way: "
+             "0 while its breaker is open, it cools down or is parked.\n"
+             "# TYPE tidegate_endpoint_well gauge\n");
+    admission_healths(a, add_one_health, &p);
+    p.openings = true;
+    (void)!buf_printf(out, "# HELP tidegate_endpoint_openings_total How often its breaker has opened.\n"
+                           "# TYPE tidegate_endpoint_openings_total counter\n");
+    admission_healths(a, add_one_health, &p);
+}
+
 static void page_metrics(const struct pages *p, struct conn *c)
 {
     struct app *a = p->app;
@@ -103,6 +136,7 @@ static void page_metrics(const struct pages *p, struct conn *c)
     add_gauge(&out, "tidegate_slots_used", "Slots and places in lines that are taken now.",
               admission_used(a->edition->admission));
     add_slots(&out, a->edition->admission);
+    add_health(&out, a->edition->admission, conn_loop(c)->now_us);
     if (p->more_metrics != NULL)
         p->more_metrics(p->ud, &out);
     if (e == ERR_OK)

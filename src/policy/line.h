@@ -145,6 +145,8 @@ size_t line_place(struct line *l, const struct ticket *t, int64_t now_us);
 
 /* Shows every counter of the group. */
 void line_counters(const struct line *l, void (*show)(void *ud, const struct slots_counter *c), void *ud);
+/* Shows the health of every endpoint and model of the group, of two of one name that of the newer. */
+void line_healths(const struct line *l, void (*show)(void *ud, const struct health *h), void *ud);
 /* Slots in use over the whole group: 0 when idle. */
 size_t line_used(const struct line *l);
 size_t line_waiting(const struct line *l); /* tickets that wait, over all models */

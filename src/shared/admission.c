@@ -198,6 +198,11 @@ void admission_counters(struct admission *a, void (*show)(void *ud, const struct
     hall_counters(a->hall, show, ud);
 }
 
+void admission_healths(struct admission *a, void (*show)(void *ud, const struct health *h), void *ud)
+{
+    hall_healths(a->hall, show, ud);
+}
+
 size_t admission_depth(struct admission *a, int model)
 {
     int group;

@@ -62,6 +62,8 @@ size_t admission_position(const struct seat *s, int64_t now_us);
 int64_t admission_ring(struct admission *a, int64_t now_us, struct rng *dice);
 /* Shows every slot counter of all configurations that share them; show runs under a lock. */
 void admission_counters(struct admission *a, void (*show)(void *ud, const struct slots_counter *c), void *ud);
+/* Shows the health of every endpoint's models; show runs under a lock. */
+void admission_healths(struct admission *a, void (*show)(void *ud, const struct health *h), void *ud);
 size_t admission_depth(struct admission *a, int model);
 size_t admission_used(struct admission *a); /* slots and places in use over all that share slots; 0: idle */
 

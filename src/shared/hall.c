@@ -233,6 +233,16 @@ void hall_counters(struct hall *h, void (*show)(void *ud, const struct slots_cou
     }
 }
 
+void hall_healths(struct hall *h, void (*show)(void *ud, const struct health *x), void *ud)
+{
+    for (size_t k = 0; k < HALL_LOCKS; k++) {
+        pthread_mutex_lock(&h->locks[k].mutex);
+        for (size_t g = k; g < h->lines_n; g += HALL_LOCKS)
+            line_healths(h->lines[g], show, ud);
+        pthread_mutex_unlock(&h->locks[k].mutex);
+    }
+}
+
 static int64_t ring_line(struct line *l, int64_t now_us, struct rng *dice, hall_grants post)
 {
     struct list grants;

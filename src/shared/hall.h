@@ -62,6 +62,8 @@ void hall_unlock(struct hall *h, int group);
 int64_t hall_ring(struct hall *h, int64_t now_us, struct rng *dice, hall_grants post);
 /* Shows every counter, under the lock of its line. */
 void hall_counters(struct hall *h, void (*show)(void *ud, const struct slots_counter *c), void *ud);
+/* Shows the health of every endpoint and model, under the lock of its line. */
+void hall_healths(struct hall *h, void (*show)(void *ud, const struct health *x), void *ud);
 /* Slots and places in use over all lines. */
 size_t hall_used(struct hall *h);
 

@@ -459,3 +459,16 @@ def test_t11_an_outage_is_waited_out(gateway, simulator, tmp_path):
     answers = [gw.chat('sim', content=str(i)) for i in range(3)]
     assert [a.status for a in answers] == [200] * 3
     assert int(answers[0].headers['x-tidegate-attempts']) > 1
+
+
+def test_the_metrics_say_which_endpoint_is_left_alone(gateway, simulator):
+    one, two = simulator(), simulator()
+    gw = gateway(config.tiers(one.v1, two.v1, models=['sim~500', 'sim'], **config.PATIENT))
+
+    def value(name, endpoint, model):
+        return gw.metrics().value(f'tidegate_endpoint_{name}', endpoint=endpoint, model=model)
+    assert value('well', 'e1', 'sim~500') == 1
+    assert {gw.chat('m').status for _ in range(10)} == {200}
+    assert value('well', 'e1', 'sim~500') == 0 and value('openings_total', 'e1', 'sim~500') >= 1
+    assert value('well', 'e2', 'sim') == 1 and value('openings_total', 'e2', 'sim') == 0
+    assert asked(one) < 10
