@@ -11,32 +11,33 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define KIB ((size_t)1024)
+#define PIECE_BYTES ((size_t)4096)
 #define PAGES_MAX 64 /* of the largest block, with the smallest pages there are */
 
-static const struct {
-    size_t bytes, dry_max;
-} CLASSES[] = {{256 * KIB, 64}, {128 * KIB, 24}, {64 * KIB, 24},
-               {32 * KIB, 24},  {16 * KIB, 24},  {8 * KIB, 24}};
-#define CLASSES_N (sizeof CLASSES / sizeof *CLASSES)
-#define PUT_BACK_N (SHED_STEP_BYTES / (8 * KIB))
+/* Of so many pieces. Close to each other, so that a free place is taken whole or nearly: 938 places of 32 KiB
+ * behind 1,000 connections with TLS kept half of their pages when sizes were halved from one to the next. */
+static const unsigned char SIZES[] = {64, 56, 48, 40, 32, 28, 24, 20, 16, 14, 12, 10, 8, 7, 6, 5, 4, 3, 2};
+#define SIZES_N (sizeof SIZES / sizeof *SIZES)
+#define DRY_FIRST_MAX 64
+#define DRY_MAX 8
+#define PUT_BACK_N (SHED_STEP_BYTES / PIECE_BYTES / 2)
 
 void shed_init(struct shed *s)
 {
     *s = (struct shed){0};
 }
 
+/* More than the one page that taking the block costs: some stay in all that went back before. */
 static bool has_pages(char *begin, size_t bytes, size_t page)
 {
     unsigned char there[PAGES_MAX];
+    size_t pages_n = bytes / page, there_n = 0;
 
-    if (bytes / page > PAGES_MAX || mincore(begin, bytes, there) != 0)
+    if (pages_n > PAGES_MAX || mincore(begin, bytes, there) != 0)
         return true;
-    for (size_t i = 0; i < bytes / page; i++) {
-        if ((there[i] & 1) != 0)
-            return true;
-    }
-    return false;
+    for (size_t i = 0; i < pages_n; i++)
+        there_n += there[i] & 1;
+    return there_n == pages_n || there_n > 1 + pages_n / 8;
 }
 
 /* False: no page lies wholly inside. */
@@ -77,12 +78,12 @@ void shed_step(struct shed *s)
 {
     size_t done = 0;
 
-    while (s->class < CLASSES_N && done < SHED_STEP_BYTES) {
-        size_t n = CLASSES[s->class].bytes;
-        void *block = s->dry_n < CLASSES[s->class].dry_max ? malloc(n) : NULL;
+    while (s->size < SIZES_N && done < SHED_STEP_BYTES) {
+        size_t n = SIZES[s->size] * PIECE_BYTES, dry_max = s->size == 0 ? DRY_FIRST_MAX : DRY_MAX;
+        void *block = s->dry_n < dry_max ? malloc(n) : NULL;
 
         if (block == NULL) {
-            s->class ++;
+            s->size++;
             s->dry_n = 0;
             continue;
         }

@@ -22,7 +22,7 @@
 
 struct shed {
     void *blocks; /* the last one taken; each begins with the address of the one before */
-    size_t class; /* which size is taken now */
+    size_t size;  /* which one is taken now */
     size_t dry_n; /* so many of it in a row had no page */
 };
 

@@ -12,7 +12,7 @@
 #define FALL 4                         /* to this part of the peak */
 #define LASTS_US (2 * CLOCK_SECOND_US) /* tails of calls end meanwhile */
 #define STEP_US (2 * CLOCK_MS_US)      /* a step takes a third of that, or less */
-#define ONE_BYTES ((size_t)32 * 1024)  /* what one of a crowd takes at most, with TLS: its part of a walk */
+#define ONE_BYTES ((size_t)64 * 1024)  /* a walk looks through so much for each: twice what TLS takes */
 
 static size_t level(const struct worker *w, enum tide c)
 {

@@ -94,6 +94,34 @@ TEST(what_a_crowd_has_left_goes_back_and_what_is_in_use_is_not_touched)
     }
 }
 
+static void walk(void)
+{
+    struct shed s;
+
+    shed_init(&s);
+    for (int i = 0; i < STEPS_MAX; i++)
+        shed_step(&s);
+    shed_fini(&s);
+}
+
+/* Each block that is taken costs a page, so what went back before must not be taken once more. */
+TEST(a_second_walk_takes_next_to_nothing)
+{
+    size_t first, second;
+
+    come_and_go();
+    walk();
+    first = resident_kib();
+    walk();
+    second = resident_kib();
+    printf("# %zu KiB, then %zu\n", first, second);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    CHECK(second < first + 1000);
+#endif
+    for (size_t i = 0; i < OBJECTS_N; i += KEPT_EACH)
+        free(objects[i]);
+}
+
 TEST(one_that_ends_half_way_puts_all_blocks_back)
 {
     struct shed s;
