@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Whether a second worker makes a request or an event dearer: two tidegates under the same load.
 
-Both are measured on the first CPU alone and free to use every CPU. Free, two workers also pay for what they do
-to each other's caches, but where the kernel lets them run weighs more than that: one worker that shares its
-CPU with client and origin costs a quarter less than one that has a CPU for itself, and one worker is put there
-and two are not. The load is paced, so that both serve the same number of requests and events.
+Both are measured on the first CPU alone and free to use every CPU. Free, two workers also pay for what they
+do to each other's caches, but where the kernel lets them run weighs more than that: one worker that shares
+its CPU with client and origin costs a quarter less than one that has a CPU for itself, and one worker is put
+there and two are not. The load is paced, so that both serve the same number of requests and events.
 """
 import os
 
