@@ -108,15 +108,19 @@ enum err config_for_sim(const char *sim_addr, struct config **out, char **yaml_o
         notes_error(&notes, (struct place){0, 0}, "%s", why);
         notes_report(&notes, "<simulator>", report);
     } else {
-        err = buf_printf(&text,
-                         HEAD "endpoints:\n"
-                              "  - {name: sim, provider: tidegate, url: \"http://%s/v1\", key: none}\n"
-                              "  - {name: sim-deepseek, provider: deepseek, url: \"http://%s\", key: none}\n"
-                              "models:\n"
-                              "  - name: deepseek-flash\n" DEEPSEEK_ALIASES
-                              "    tiers: [[{endpoint: sim-deepseek}]]\n"
-                              "  - {name: \"*\", tiers: [[{endpoint: sim}]]}\n",
-                         a.text, a.text);
+        err = buf_printf(
+            &text,
+            HEAD
+            "endpoints:\n"
+            "  - {name: sim, provider: tidegate, url: \"http://%s/v1\", key: none}\n"
+            "  - {name: sim-deepseek, provider: deepseek, url: \"http://%s\", key: none}\n"
+            "models:\n"
+            "  - name: deepseek-flash\n" DEEPSEEK_ALIASES "    tiers: [[{endpoint: sim-deepseek}]]\n"
+            "  - {name: \"*\", tiers: [[{endpoint: sim}]]}\n"
+            "# Faults that are asked for are shown at once; without these two lines they are waited out.\n"
+            "retry: {outage: 0s}\n"
+            "breaker: {failures: 0}\n",
+            a.text, a.text);
     }
     arena_fini(&arena);
     if (!err)
