@@ -235,7 +235,7 @@ static int least_cost(const struct choose_set *set, const struct choose_ask *ask
     got = break_tie(set, tied, dice, &how);
     if (why) {
         why->how = how;
-        for (size_t i = 0; i < set->n; i++)
+        for (size_t i = 0; i < set->n && !why->brief; i++)
             why->candidates[i].tied = tied >> i & 1;
     }
     return got;
@@ -246,10 +246,16 @@ static void tell_numbers(const struct choose_set *set, const struct choose_ask *
 {
     double best_ns = best_token_ns(set, usable);
 
-    why->how = CHOOSE_NONE;
     why->n = set->n;
     for (size_t i = 0; i < set->n; i++)
         why->candidates[i] = look_at(set, ask, i, best_ns);
+}
+
+struct choose_candidate choose_look(const struct choose_set *set, const struct choose_ask *ask, size_t i)
+{
+    uint64_t all = set->n >= CHOOSE_MAX ? UINT64_MAX : (UINT64_C(1) << set->n) - 1;
+
+    return look_at(set, ask, i, best_token_ns(set, ask->usable & all));
 }
 
 int choose_pick(const struct choose_set *set, const struct choose_ask *ask, struct rng *dice,
@@ -261,6 +267,8 @@ int choose_pick(const struct choose_set *set, const struct choose_ask *ask, stru
 
     ASSERT(set->n <= CHOOSE_MAX);
     if (why)
+        why->how = CHOOSE_NONE;
+    if (why && !why->brief)
         tell_numbers(set, ask, usable, why);
     if (set->peers) {
         got = balance_pick(set->peers, set->n, usable);

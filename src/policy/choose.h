@@ -88,6 +88,7 @@ struct choose_candidate {
 struct choose_why {
     enum choose_how how;
     int target; /* -1: none usable */
+    bool brief; /* set by the caller: that is all it wants */
     size_t n;
     struct choose_candidate candidates[CHOOSE_MAX];
 };
@@ -100,6 +101,8 @@ struct choose_set {
     size_t n;
     const uint32_t *at; /* which of `targets` candidate i is; NULL: i */
 };
+/* The numbers of candidate i among those that ask->usable names. */
+struct choose_candidate choose_look(const struct choose_set *set, const struct choose_ask *ask, size_t i);
 int choose_pick(const struct choose_set *set, const struct choose_ask *ask, struct rng *dice,
                 struct choose_why *why);
 const char *choose_how_name(enum choose_how how); /* "least cost" */

@@ -206,6 +206,7 @@ static enum line_verdict admit(struct line *l, struct line_model *m, struct tick
         t->state = TICKET_TAKEN;
         return LINE_TAKEN;
     }
+    line_tell(l, m, t, 0, CHOOSE_NONE);
     if (line_allowed(m, t) == 0)
         return LINE_NONE;
     if (is_parked(l, m, t))

@@ -25,6 +25,7 @@
 #include "base/rng.h"
 #include "config/config.h"
 #include "policy/health.h"
+#include "policy/look.h"
 #include "policy/retry.h"
 #include "policy/slots.h"
 
@@ -51,6 +52,7 @@ struct ticket {
     int64_t rest_until_us;
     int64_t retry_after_us; /* what the last target that failed it has said; 0: nothing that binds it */
     struct slice upstream;  /* model name for targets that set none; borrowed, lives as long as the flight */
+    struct looks looks;     /* what the last decision saw: of line_admit, or of a grant */
     size_t place;           /* WAITING: in the line, as last counted (line_place) */
     /* set while GRANTED or TAKEN: */
     int target; /* index over all tiers of the model */

@@ -18,8 +18,7 @@ struct health *line_health_of(const struct line *l, const struct line_model *m, 
     return &l->healths[m->health[target]];
 }
 
-/* The target that is asked although none is well; -1: there is no need. */
-static int last_of(const struct line *l, const struct line_model *m)
+int line_last_of(const struct line *l, const struct line_model *m)
 {
     const struct health *last = NULL;
     int got = -1;
@@ -41,7 +40,7 @@ static int last_of(const struct line *l, const struct line_model *m)
 
 uint64_t line_open(const struct line *l, const struct line_model *m)
 {
-    int last = last_of(l, m);
+    int last = line_last_of(l, m);
     uint64_t open = 0;
 
     for (size_t i = 0; i < m->targets_n; i++) {
@@ -59,7 +58,7 @@ int64_t line_opens_us(const struct line *l)
 
     for (size_t k = 0; k < l->models_n; k++) {
         const struct line_model *m = &l->models[k];
-        int last = m->waiting_n > 0 ? last_of(l, m) : -1;
+        int last = m->waiting_n > 0 ? line_last_of(l, m) : -1;
 
         for (size_t i = 0; i < m->targets_n && m->waiting_n > 0; i++) {
             int64_t at_us = health_next_us(line_health_of(l, m, i), l->seen_us, (int)i == last);
@@ -114,32 +113,34 @@ bool line_has_token(struct line *l, const struct ticket *t)
     return false;
 }
 
-/* Of the targets [from, to), those in `usable`. */
-static int pick_in(struct line *l, struct line_model *m, const struct ticket *t, size_t tier, uint64_t usable,
-                   struct rng *dice)
+struct pick {
+    int target, tier; /* target -1: none */
+    enum choose_how how;
+};
+
+/* Of one tier's targets, those in `usable`. */
+static struct pick pick_in(struct line *l, struct line_model *m, const struct ticket *t, size_t tier,
+                           uint64_t usable, struct rng *dice)
 {
     size_t from = tier > 0 ? m->tiers[tier - 1].end : 0, n = m->tiers[tier].end - from;
     uint64_t here = usable >> from;
     struct choose_set set = {l->loads, m->tiers[tier].weighted ? m->peers + from : NULL, n, m->health + from};
     struct choose_ask ask = {here, t->call.prompt_tokens, NULL, l->seen_us};
-    int pick = choose_pick(&set, &ask, dice, NULL);
+    struct choose_why why;
+    int got;
 
-    return pick < 0 ? -1 : (int)from + pick;
+    why.brief = true;
+    got = choose_pick(&set, &ask, dice, &why);
+    return (struct pick){got < 0 ? -1 : (int)from + got, (int)tier, why.how};
 }
 
-/* Targets that have failed the ticket come behind those that have not. */
-static int pick_target(struct line *l, struct line_model *m, const struct ticket *t, uint64_t usable,
-                       struct rng *dice, int *tier)
+static struct pick pick_target(struct line *l, struct line_model *m, const struct ticket *t, uint64_t usable,
+                               struct rng *dice)
 {
-    uint64_t fresh = usable & ~t->tried;
-    int pick = -1;
+    struct pick pick = {.target = -1};
 
-    if (fresh != 0)
-        usable = fresh;
-    for (size_t i = 0; i < m->tiers_n && pick < 0; i++) {
+    for (size_t i = 0; i < m->tiers_n && pick.target < 0; i++)
         pick = pick_in(l, m, t, i, usable, dice);
-        *tier = (int)i;
-    }
     return pick;
 }
 
@@ -157,16 +158,22 @@ bool line_reserve(struct line *l, struct line_model *m, struct ticket *t, struct
 {
     uint64_t usable = line_usable(l, m, t, line_open(l, m));
     struct health *h;
+    struct pick pick;
 
     if (usable == 0 || !line_has_token(l, t))
         return false;
-    t->target = pick_target(l, m, t, usable, dice, &t->tier);
+    if ((usable & ~t->tried) != 0) /* those that have failed it come behind those that have not */
+        usable &= ~t->tried;
+    pick = pick_target(l, m, t, usable, dice);
+    t->target = pick.target;
+    t->tier = pick.tier;
+    line_tell(l, m, t, usable, pick.how);
     t->endpoint = m->targets[t->target].endpoint;
     t->counter = line_counter_of(l, &m->targets[t->target], t);
     h = line_health_of(l, m, (size_t)t->target);
     slots_reserve(&l->slots, t->counter, &t->call, l->seen_us);
     t->probe.again = t->tried >> t->target & 1;
-    health_take(h, &t->probe, t->call.prompt_tokens, l->seen_us, t->target == last_of(l, m));
+    health_take(h, &t->probe, t->call.prompt_tokens, l->seen_us, t->target == line_last_of(l, m));
     if (needs_token(t))
         (void)retry_take(&l->retry, RETRY_RETRY, l->seen_us);
     __atomic_store_n(&t->learns, listens(l, m, t), __ATOMIC_RELAXED);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Private to the line: what it is made of, for the files that work on it: line.c (who waits and who is next),
- * line_choose.c (where a ticket may go), line_layout.c (making and moving). */
+ * line_choose.c (where a ticket may go), line_looks.c (what is told of that), line_layout.c (making and
+ * moving). */
 #ifndef POLICY_LINE_PRIVATE_H
 #define POLICY_LINE_PRIVATE_H
 
@@ -69,6 +70,12 @@ bool line_has_token(struct line *l, const struct ticket *t);
 uint64_t line_allowed(const struct line_model *m, const struct ticket *t);
 /* Chooses a target among the usable ones and reserves it; false: none is usable. */
 bool line_reserve(struct line *l, struct line_model *m, struct ticket *t, struct rng *dice);
+/* The target that is asked although none is well; -1: there is no need. */
+int line_last_of(const struct line *l, const struct line_model *m);
+/* Notes in the ticket what a decision has seen: before the target is reserved; t->target -1: none was chosen.
+ */
+void line_tell(struct line *l, const struct line_model *m, struct ticket *t, uint64_t usable,
+               enum choose_how how);
 /* The earliest time after now at which a target's health opens, over all models in which somebody waits. */
 int64_t line_opens_us(const struct line *l);
 /* A call has ended: what the ticket, its target and those of the same account learn. */

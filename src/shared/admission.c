@@ -102,8 +102,18 @@ void seat_init(struct seat *s, struct admission *a, struct mailbox *box, void (*
     s->box = box;
     s->on_grant = on_grant;
     s->admission = a;
+    s->wait = NULL;
     s->wake_us = CLOCK_NEVER_US;
     s->ticket.edition = a->side->edition;
+}
+
+static void note_wait(struct seat *s, int64_t now_us)
+{
+    const struct ticket *t = &s->ticket;
+
+    s->wait->looks = t->looks;
+    s->wait->place = t->place;
+    s->wait->rest_us = t->rests ? t->rest_until_us - now_us : 0;
 }
 
 enum line_verdict admission_enter(struct seat *s, int64_t now_us, struct rng *dice)
@@ -113,6 +123,8 @@ enum line_verdict admission_enter(struct seat *s, int64_t now_us, struct rng *di
     enum line_verdict verdict = line_admit(line, &s->ticket, now_us, dice);
 
     s->wake_us = line_wake_us(line);
+    if (verdict == LINE_QUEUED && s->wait != NULL)
+        note_wait(s, now_us);
     hall_unlock(s->admission->hall, group);
     return verdict;
 }

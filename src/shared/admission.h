@@ -15,6 +15,13 @@
 
 struct admission;
 
+/* What admission_enter saw of a ticket that waits: copied, because from then on any worker may grant it. */
+struct seat_wait {
+    struct looks looks;
+    size_t place;    /* 1 = next */
+    int64_t rest_us; /* before it takes that place; 0: it has it */
+};
+
 /* A flight's seat: its ticket and the message that brings a grant. Owned by the flight; embedded in it. */
 struct seat {
     struct ticket ticket;
@@ -22,6 +29,7 @@ struct seat {
     struct mailbox *box;                 /* of the owner's worker */
     void (*on_grant)(struct seat *seat); /* runs on the owner's worker; the ticket is TAKEN */
     struct admission *admission;
+    struct seat_wait *wait; /* filled when admission_enter queues it; NULL: nobody wants to know */
     int64_t wake_us; /* after each step: when admission_ring is due, CLOCK_NEVER_US: it is not */
 };
 
