@@ -5,6 +5,7 @@
 
 #include "cmd/check.h"
 #include "cmd/drill.h"
+#include "cmd/explain.h"
 #include "cmd/load.h"
 #include "cmd/serve.h"
 #include "cmd/sim.h"
@@ -20,6 +21,7 @@ static const struct {
     {"check", check_main, "[FILE]   say what is wrong with a configuration, or what each model resolves to"},
     {"sim", sim_main, "         run the provider simulator"},
     {"load", load_main, "[URL]    send requests as an open loop and say what came of them"},
+    {"explain", explain_main, "ID       say why a request went where it went"},
     {"drill", drill_main, "[NAME]  play an outage or a flood in virtual time and say what came of it"},
 };
 
@@ -32,7 +34,7 @@ static void print_help(FILE *to)
             "usage: tidegate COMMAND [ARGUMENTS]\n\n",
             version_text());
     for (size_t i = 0; i < COMMANDS_N; i++)
-        fprintf(to, "  %-7s%s\n", COMMANDS[i].name, COMMANDS[i].what);
+        fprintf(to, "  %-9s%s\n", COMMANDS[i].name, COMMANDS[i].what);
     fprintf(to, "\n  tidegate COMMAND --help says more; exit codes: 0 fine, 1 failed, 2 usage\n");
 }
 

@@ -22,7 +22,7 @@ import textwrap
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DATE = 'November 27, 2026'
 OPTION = re.compile(r'^  (--[\w-]+)(?: (\S+))?(?:  +(\S.*))?$')
-COMMAND = re.compile(r'^  (\w+) +(?:(\[\w+\]) +)?(\S.*)$')
+COMMAND = re.compile(r'^  (\w+) +(?:(\[\w+\]|[A-Z]+) +)?(\S.*)$')
 NOTE = 'Generated from "tidegate --help" by tools/manual.py: do not edit, run "make docs".'
 
 

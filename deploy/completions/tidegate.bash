@@ -7,7 +7,7 @@ _tidegate()
     local options= files= values=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        COMPREPLY=($(compgen -W "serve check sim load drill --help --version" -- "$cur"))
+        COMPREPLY=($(compgen -W "serve check sim load explain drill --help --version" -- "$cur"))
         return
     fi
     case ${COMP_WORDS[1]} in
@@ -26,6 +26,11 @@ _tidegate()
         options="--rate --arrivals --trace --speed --scale --from --duration --limit --model --prompt --answer --prompt-max --length-field --set --streams --shared --leave --class --key-env --header --retry --over-limit --connections --connect-timeout --first-timeout --gap-timeout --timeout --ca-file --seed --need --json --quiet --dry-run --help"
         values=" --rate --arrivals --speed --scale --from --duration --limit --model --prompt --answer --prompt-max --length-field --set --streams --shared --leave --class --key-env --header --retry --over-limit --connections --connect-timeout --first-timeout --gap-timeout --timeout --seed --need "
         files=" --trace --ca-file --json "
+        ;;
+    explain)
+        options="--admin --ca --json --help"
+        values=" --admin "
+        files=" --ca "
         ;;
     drill)
         options="--list --seed --json --real --help"

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 
 complete -c tidegate -f
-complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load drill" -a serve -d 'run the gateway (no FILE: tidegate.yaml, else the environment, else the simulator)'
-complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load drill" -a check -d 'say what is wrong with a configuration, or what each model resolves to'
-complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load drill" -a sim -d 'run the provider simulator'
-complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load drill" -a load -d 'send requests as an open loop and say what came of them'
-complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load drill" -a drill -d 'play an outage or a flood in virtual time and say what came of it'
+complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load explain drill" -a serve -d 'run the gateway (no FILE: tidegate.yaml, else the environment, else the simulator)'
+complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load explain drill" -a check -d 'say what is wrong with a configuration, or what each model resolves to'
+complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load explain drill" -a sim -d 'run the provider simulator'
+complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load explain drill" -a load -d 'send requests as an open loop and say what came of them'
+complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load explain drill" -a explain -d 'say why a request went where it went'
+complete -c tidegate -n "not __fish_seen_subcommand_from serve check sim load explain drill" -a drill -d 'play an outage or a flood in virtual time and say what came of it'
 complete -c tidegate -n "__fish_seen_subcommand_from serve" -l help -d 'says what the command does'
 complete -c tidegate -n "__fish_seen_subcommand_from serve" -F
 complete -c tidegate -n "__fish_seen_subcommand_from check" -l help -d 'says what the command does'
@@ -66,6 +67,10 @@ complete -c tidegate -n "__fish_seen_subcommand_from load" -l need -x -d 'exit c
 complete -c tidegate -n "__fish_seen_subcommand_from load" -l json -r -F -d 'also writes the result as JSON; - is standard output'
 complete -c tidegate -n "__fish_seen_subcommand_from load" -l quiet -d 'shows no progress'
 complete -c tidegate -n "__fish_seen_subcommand_from load" -l dry-run -d 'sends nothing; says what would be sent'
+complete -c tidegate -n "__fish_seen_subcommand_from explain" -l help -d 'says what the command does'
+complete -c tidegate -n "__fish_seen_subcommand_from explain" -l admin -x -d 'the address `admin` of the gateway: http://HOST:PORT, https://HOST:PORT or unix:PATH (http://127.0.0.1:8081)'
+complete -c tidegate -n "__fish_seen_subcommand_from explain" -l ca -r -F -d 'certificates to trust for https (the system\'s)'
+complete -c tidegate -n "__fish_seen_subcommand_from explain" -l json -d 'prints the gateway\'s answer as it is'
 complete -c tidegate -n "__fish_seen_subcommand_from drill" -l help -d 'says what the command does'
 complete -c tidegate -n "__fish_seen_subcommand_from drill" -l list -d 'names the scenarios'
 complete -c tidegate -n "__fish_seen_subcommand_from drill" -l seed -x -d 'the dice (1); a seed repeats a drill exactly'

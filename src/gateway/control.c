@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "gateway/desk.h"
+#include "gateway/explain.h"
 #include "gateway/sides.h"
 #include "gateway/worker.h"
 
@@ -17,6 +18,7 @@ struct control {
     struct control_opts opts;
     struct sides *sides;
     struct reload *reload;
+    struct explains *explains;
     size_t drained_n;
     bool draining, cutting, done;
     struct timer patience;
@@ -121,6 +123,7 @@ struct control *control_new(struct app *a, struct loop *l, const struct control_
     k->loop = l;
     k->opts = *o;
     k->reload = pages.reload = reload_new(a, &o->reload);
+    k->explains = pages.explains = explains_new(a);
     timer_init(&k->patience, on_patience);
     a->control = k;
     k->sides = sides_open(l, &pages, which);
@@ -137,6 +140,7 @@ void control_free(struct control **kp)
     if (k == NULL)
         return;
     sides_close(&k->sides);
+    explains_free(&k->explains);
     timer_stop(&k->loop->wheel, &k->patience);
     LIST_EACH_SAFE (n, next, &k->app->desks) {
         struct desk *d = CONTAINER_OF(n, struct desk, node);

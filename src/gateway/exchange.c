@@ -21,6 +21,7 @@
 #include "gateway/response.h"
 #include "gateway/storm.h"
 #include "gateway/understand.h"
+#include "gateway/why_exchange.h"
 #include "policy/clocks.h"
 
 enum step { STEP_WAIT, STEP_MORE };
@@ -57,6 +58,7 @@ void exchange_settle(struct exchange *ex, enum err e)
     discard(ex->w, &ex->body);
     reading_forget(&ex->reading);
     record_exchange(ex);
+    why_keep(ex);
     loop_defer(ex->w->loop, &ex->logging, on_logging);
     list_remove(&ex->node);
     ex->w->exchanges_n--;
@@ -86,6 +88,8 @@ void exchange_fail_with(struct exchange *ex, const struct flight_end *end)
         return;
     }
     if (ex->request.stream) {
+        if (ex->late_labels && ex->wishes.why)
+            response_late_labels(ex);
         response_error_event(ex, end);
         conn_abort(ex->conn);
     } else {
@@ -105,6 +109,7 @@ void exchange_leave(struct exchange *ex)
     if (ex->subscriber.flight == NULL)
         return;
     ex->facts = *flight_facts(ex->subscriber.flight);
+    ex->why = flight_why(ex->subscriber.flight);
     flight_leave(&ex->subscriber);
 }
 
@@ -176,6 +181,7 @@ static void on_end(struct subscriber *s, const struct flight_end *end)
     struct exchange *ex = of_subscriber(s);
 
     ex->facts = *flight_facts(s->flight);
+    ex->why = flight_why(s->flight);
     storm_note(ex, flight_body(s->flight), end);
     s->flight = NULL;
     if (end->err != ERR_OK) {
@@ -345,7 +351,7 @@ static enum step enter_join(struct exchange *ex)
 
     if (!storm_pass(ex) || !quota_enter(ex))
         return STEP_WAIT;
-    ask.deadline_us =
+    ex->deadline_us = ask.deadline_us =
         clocks_deadline(ex->started_us, model->deadline_us, ex->wishes.deadline_ms, ex->wishes.timeout_s);
     if (ex->request.stream)
         timer_set(&ex->w->loop->wheel, &ex->timer, clock_add(now_us(ex), config(ex)->opt.hold_us));

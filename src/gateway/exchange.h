@@ -48,12 +48,13 @@ struct exchange {
     uint64_t silent;           /* targets of the model that do not speak the route's surface, or are barred */
     struct rules_way way;      /* what rules say of it; way.model is match.model */
     struct wishes wishes;
-    struct quota *quota;        /* NULL: nothing limits this exchange (so far) */
-    uint64_t body_hash;         /* of a large body (gateway/storm.c); 0: not made yet */
-    struct storm_key storm_key; /* bytes_n 0: nothing of its tenant was refused lately */
-    int64_t started_us;
-    struct subscriber subscriber; /* .flight NULL: on none */
-    struct flight_facts facts;    /* of the flight, kept when it is left */
+    struct quota *quota;             /* NULL: nothing limits this exchange (so far) */
+    uint64_t body_hash;              /* of a large body (gateway/storm.c); 0: not made yet */
+    struct storm_key storm_key;      /* bytes_n 0: nothing of its tenant was refused lately */
+    int64_t started_us, deadline_us; /* deadline 0: it is not known yet */
+    struct subscriber subscriber;    /* .flight NULL: on none */
+    struct flight_facts facts;       /* of the flight, kept when it is left */
+    const struct why *why;           /* likewise, until the end of that turn: settling reads it */
     bool head_sent;
     bool late_labels;    /* the head went out before the endpoint was known */
     struct timer timer;  /* of the body; then hold, then comments */

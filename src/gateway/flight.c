@@ -77,6 +77,7 @@ void flight_settle(struct flight *f, enum outcome o)
 {
     ASSERT(f->calling);
     f->calling = false;
+    flight_note_call(f, o);
     verdict_forget(&f->verdict);
     f->last = o;
     if (f->verdict.usage.known)
@@ -338,6 +339,7 @@ void flight_on_grant(struct seat *seat)
 
     ASSERT(f->state == FL_LINE);
     leave_line(f);
+    flight_note_grant(f);
     flight_go(f, FL_CALL);
 }
 
@@ -357,8 +359,12 @@ static void fail_parked(struct flight *f)
 
 static enum step enter_admit(struct flight *f)
 {
-    enum line_verdict v = admission_enter(&f->seat, flight_now_us(f), &f->w->loop->dice);
+    struct seat_wait wait;
+    enum line_verdict v;
 
+    f->seat.wait = &wait;
+    v = admission_enter(&f->seat, flight_now_us(f), &f->w->loop->dice);
+    flight_note_admit(f, v, &wait);
     worker_ring_at(f->w, f->seat.wake_us);
     switch (v) {
     case LINE_TAKEN:
@@ -447,6 +453,7 @@ static enum step enter_call(struct flight *f)
     f->facts.calls_n++;
     f->facts.down_n = 0;
     f->calling = true;
+    f->called_us = flight_now_us(f);
     metrics_add(m, METRIC_CALLS_INFLIGHT, (size_t)target->endpoint, 1);
     start_verdict(f, ep);
     start_clocks(f);

@@ -26,6 +26,8 @@
 #include "llm/request.h"
 #include "policy/outcome.h"
 
+struct why;
+
 struct flight_facts {
     int endpoint; /* of the last call, or -1 */
     int calls_n;
@@ -68,6 +70,8 @@ void flight_go_on(struct subscriber *s);
 /* Where the answer comes from while a call is under way, to note on it what its next bytes touch; or NULL. */
 struct stream *flight_source(struct flight *f);
 const struct flight_facts *flight_facts(const struct flight *f);
+const struct why *flight_why(const struct flight *f);
+int64_t flight_wait_us(const struct flight *f);   /* in the line, with the present wait */
 struct slice flight_body(const struct flight *f); /* empty once the answer has begun */
 size_t flight_position(const struct flight *f);   /* in the line: 1 = next; 0: not in the line */
 

@@ -8,6 +8,7 @@
 #include "gateway/flight.h"
 #include "gateway/headers.h"
 #include "gateway/verdict.h"
+#include "gateway/why.h"
 #include "policy/clocks.h"
 #include "shared/admission.h"
 #include "upstream/call.h"
@@ -41,6 +42,8 @@ struct flight {
     enum err end_why;  /* of a call that ended while something of its answer was judged elsewhere */
     enum call_step end_step;
     struct flight_facts facts;
+    struct why why;
+    int64_t called_us; /* when the call under way began */
     struct arena arena;
     struct afterwards afterwards;
     char first_block[FLIGHT_FIRST_BYTES];
@@ -63,5 +66,10 @@ void flight_settle(struct flight *f, enum outcome o);
 void flight_resume(struct flight *f);
 void flight_on_timer(struct timer *t);
 void flight_on_grant(struct seat *seat);
+
+/* Notes on what was decided (gateway/why.h). */
+void flight_note_admit(struct flight *f, enum line_verdict v, const struct seat_wait *wait);
+void flight_note_grant(struct flight *f);
+void flight_note_call(struct flight *f, enum outcome o); /* before the seat is given back */
 
 #endif

@@ -29,6 +29,7 @@ void flight_open(struct worker *w, const struct flight_ask *ask, struct subscrib
     f->kept_n = headers_keep(ask->headers, ask->headers_n, &f->arena, f->kept);
     f->deadline_us = ask->deadline_us;
     f->facts.endpoint = -1;
+    why_init(&f->why, &f->arena, ask->arrived_us);
     f->last = OUTCOME_N;
     timer_init(&f->timer, flight_on_timer);
     seat_init(&f->seat, f->desk->edition->admission, &w->loop->mailbox, flight_on_grant);
@@ -88,6 +89,16 @@ struct stream *flight_source(struct flight *f)
 const struct flight_facts *flight_facts(const struct flight *f)
 {
     return &f->facts;
+}
+
+int64_t flight_wait_us(const struct flight *f)
+{
+    return f->facts.wait_us + (f->state == FL_LINE ? flight_now_us(f) - f->line_since_us : 0);
+}
+
+const struct why *flight_why(const struct flight *f)
+{
+    return &f->why;
 }
 
 struct slice flight_body(const struct flight *f)

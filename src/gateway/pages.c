@@ -8,6 +8,7 @@
 #include "base/id.h"
 #include "base/mem.h"
 #include "gateway/app.h"
+#include "gateway/explain.h"
 #include "gateway/reload.h"
 #include "llm/reply.h"
 #include "shared/admission.h"
@@ -39,7 +40,7 @@ static void respond_refusal(struct conn *c, enum err e, const char *allow)
 
     if (e == ERR_ROUTE_NOT_FOUND)
         re.detail = SLICE("The pages of this address are /metrics, /healthz and /readyz; that of `admin` "
-                          "also has /api/config and /api/reload (POST).");
+                          "also has /api/config, /api/reload (POST) and /api/explain/REQUEST_ID.");
     struct buf out;
 
     buf_init(&out, 8192, NULL);
@@ -47,6 +48,11 @@ static void respond_refusal(struct conn *c, enum err e, const char *allow)
     respond_with(c, err_row(e)->status, SLICE("application/json"),
                  arena_dup(&conn_loop(c)->turn, buf_slice(&out)), allow);
     buf_fini(&out);
+}
+
+void pages_respond(struct conn *c, int status, struct slice type, struct slice body)
+{
+    respond(c, status, type, arena_dup(&conn_loop(c)->turn, body));
 }
 
 void pages_refuse(struct conn *c, enum err e)
@@ -186,15 +192,24 @@ static void page_reload(const struct pages *p, struct conn *c)
     buf_fini(&out);
 }
 
-static const struct {
+static struct explain *page_explain(const struct pages *p, struct conn *c, struct slice id)
+{
+    return explain_ask(p->explains, c, id);
+}
+
+static const struct page {
     const char *path;
     enum http_method method;
     bool admin; /* not served at the address for scrapers */
     void (*answer)(const struct pages *p, struct conn *c);
+    struct explain *(*ask)(const struct pages *p, struct conn *c, struct slice rest); /* of the path */
 } PAGES[] = {
-    {"/metrics", HTTP_GET, false, page_metrics},   {"/healthz", HTTP_GET, false, page_healthz},
-    {"/readyz", HTTP_GET, false, page_readyz},     {"/api/config", HTTP_GET, true, page_config},
-    {"/api/reload", HTTP_POST, true, page_reload},
+    {"/metrics", HTTP_GET, false, page_metrics, NULL},
+    {"/healthz", HTTP_GET, false, page_healthz, NULL},
+    {"/readyz", HTTP_GET, false, page_readyz, NULL},
+    {"/api/config", HTTP_GET, true, page_config, NULL},
+    {"/api/reload", HTTP_POST, true, page_reload, NULL},
+    {"/api/explain/", HTTP_GET, true, NULL, page_explain},
 };
 
 /* A page that some browser shows may make it send requests here, but cannot hide that it does. */
@@ -218,20 +233,32 @@ static bool is_by_name(const struct conn *c, const struct http_request *rq)
     return host.n > 0 && !slice_ieq(host, SLICE("localhost")) && !addr_of_ip(host, 0, &ignored);
 }
 
-void pages_answer(const struct pages *p, struct conn *c, const struct http_request *rq, bool admin)
+/* A path that ends with a slash stands for all below it. */
+static bool path_is(struct slice page, struct slice asked)
+{
+    return slice_ends(page, SLICE("/")) ? slice_starts(asked, page) && asked.n > page.n
+                                        : slice_eq(asked, page);
+}
+
+struct explain *pages_answer(const struct pages *p, struct conn *c, const struct http_request *rq, bool admin)
 {
     enum http_method method = rq->method == HTTP_HEAD ? HTTP_GET : rq->method;
 
     for (size_t i = 0; i < COUNT_OF(PAGES); i++) {
-        if (!slice_eq(rq->path, slice_of(PAGES[i].path)) || (PAGES[i].admin && !admin))
+        const struct page *page = &PAGES[i];
+
+        if (!path_is(slice_of(page->path), rq->path) || (page->admin && !admin))
             continue;
-        if (method != PAGES[i].method)
-            respond_refusal(c, ERR_METHOD_NOT_ALLOWED, PAGES[i].method == HTTP_GET ? "GET, HEAD" : "POST");
-        else if (PAGES[i].admin && (is_by_name(c, rq) || (method != HTTP_GET && is_from_a_browser(rq))))
+        if (method != page->method)
+            respond_refusal(c, ERR_METHOD_NOT_ALLOWED, page->method == HTTP_GET ? "GET, HEAD" : "POST");
+        else if (page->admin && (is_by_name(c, rq) || (method != HTTP_GET && is_from_a_browser(rq))))
             pages_refuse(c, ERR_FOREIGN_ORIGIN);
+        else if (page->ask != NULL)
+            return page->ask(p, c, slice_from(rq->path, strlen(page->path)));
         else
-            PAGES[i].answer(p, c);
-        return;
+            page->answer(p, c);
+        return NULL;
     }
     pages_refuse(c, ERR_ROUTE_NOT_FOUND);
+    return NULL;
 }

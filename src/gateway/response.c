@@ -11,6 +11,7 @@
 #include "base/id.h"
 #include "gateway/app.h"
 #include "gateway/cors.h"
+#include "gateway/why_exchange.h"
 #include "llm/reply.h"
 
 #define ERROR_BYTES_MAX 8192
@@ -69,6 +70,8 @@ static size_t add_labels(struct exchange *ex, struct header *h, size_t n)
         h[n++] = (struct header){SLICE("X-Tidegate-Attempts"), number(l, ex->facts.calls_n)};
         h[n++] = (struct header){SLICE("X-Tidegate-Wait-Ms"), number(l, ex->facts.wait_us / CLOCK_MS_US)};
     }
+    if (ex->wishes.why && !ex->late_labels)
+        h[n++] = (struct header){SLICE("X-Tidegate-Why"), why_words(ex)};
     for (size_t i = 0; i < ex->facts.down_n; i++)
         h[n++] = ex->facts.down[i];
     return quota_headers(ex, h, n);
@@ -210,7 +213,10 @@ void response_late_labels(struct exchange *ex)
 {
     struct slice endpoint = endpoint_name(ex);
 
-    response_comment(ex, arena_printf(&ex->w->loop->turn, "tidegate endpoint=%.*s attempts=%d wait_ms=%lld",
-                                      SLICE_ARG(endpoint), ex->facts.calls_n,
-                                      (long long)(ex->facts.wait_us / CLOCK_MS_US)));
+    struct slice why = ex->wishes.why ? why_words(ex) : SLICE_NONE;
+
+    response_comment(
+        ex, arena_printf(&ex->w->loop->turn, "tidegate endpoint=%.*s attempts=%d wait_ms=%lld%s%.*s",
+                         SLICE_ARG(endpoint), ex->facts.calls_n, (long long)(ex->facts.wait_us / CLOCK_MS_US),
+                         why.n > 0 ? " why=" : "", SLICE_ARG(why)));
 }

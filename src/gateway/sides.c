@@ -6,6 +6,7 @@
 #include "gateway/app.h"
 #include "gateway/certs.h"
 #include "gateway/door.h"
+#include "gateway/explain.h"
 
 #define CONNS_MAX 64 /* scrapers and operators are few; who holds more than that is neither */
 
@@ -29,16 +30,14 @@ struct sides {
 static void *on_admin_request(void *owner, struct conn *c, const struct http_request *rq, struct arena *arena)
 {
     (void)arena;
-    pages_answer(&((struct sides *)owner)->pages, c, rq, true);
-    return NULL;
+    return pages_answer(&((struct sides *)owner)->pages, c, rq, true);
 }
 
 static void *on_metrics_request(void *owner, struct conn *c, const struct http_request *rq,
                                 struct arena *arena)
 {
     (void)arena;
-    pages_answer(&((struct sides *)owner)->pages, c, rq, false);
-    return NULL;
+    return pages_answer(&((struct sides *)owner)->pages, c, rq, false);
 }
 
 static void on_refused(void *owner, struct conn *c, enum err why)
@@ -55,10 +54,36 @@ static void on_conn_closed(void *owner, struct conn *c)
     all->conns_n--;
 }
 
-static const struct conn_handler ADMIN_HANDLER = {
-    .on_request = on_admin_request, .on_refused = on_refused, .on_conn_closed = on_conn_closed};
-static const struct conn_handler METRICS_HANDLER = {
-    .on_request = on_metrics_request, .on_refused = on_refused, .on_conn_closed = on_conn_closed};
+/* A body that nobody asked for. */
+static void on_body(void *user, struct slice bytes)
+{
+    (void)user;
+    (void)bytes;
+}
+
+static void on_complete(void *user)
+{
+    (void)user;
+}
+
+static void on_gone(void *user, enum err why)
+{
+    (void)why;
+    explain_gone(user);
+}
+
+static const struct conn_handler ADMIN_HANDLER = {.on_request = on_admin_request,
+                                                  .on_body = on_body,
+                                                  .on_complete = on_complete,
+                                                  .on_gone = on_gone,
+                                                  .on_refused = on_refused,
+                                                  .on_conn_closed = on_conn_closed};
+static const struct conn_handler METRICS_HANDLER = {.on_request = on_metrics_request,
+                                                    .on_body = on_body,
+                                                    .on_complete = on_complete,
+                                                    .on_gone = on_gone,
+                                                    .on_refused = on_refused,
+                                                    .on_conn_closed = on_conn_closed};
 
 /* -- the doors ------------------------------------------------------------------------------------------- */
 

@@ -33,6 +33,12 @@ static bool read_deadline(struct slice asked, int64_t *out_ms)
     return true;
 }
 
+static bool read_why(struct slice asked, bool *out)
+{
+    *out = slice_eq(asked, SLICE("1")) || slice_ieq(asked, SLICE("true"));
+    return *out || asked.n == 0 || slice_eq(asked, SLICE("0")) || slice_ieq(asked, SLICE("false"));
+}
+
 /* Anything but a number is somebody else's header. */
 static int read_number(struct slice v)
 {
@@ -90,6 +96,11 @@ enum err wishes_read(const struct http_request *rq, const struct config_key *key
         return ERR_BAD_FIELD;
     }
     out->retries = (unsigned)read_number(header(rq, "x-stainless-retry-count"));
+    if (!read_why(header(rq, "x-tidegate-why"), &out->why)) {
+        *why = "x-tidegate-why must be 1 or 0.";
+        *param = "x-tidegate-why";
+        return ERR_BAD_FIELD;
+    }
     out->timeout_s = read_timeout(rq);
     return ERR_OK;
 }

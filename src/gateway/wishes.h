@@ -9,6 +9,7 @@
 struct wishes {
     enum priority priority;
     int64_t deadline_ms; /* x-tidegate-deadline-ms; 0: none */
+    bool why;            /* x-tidegate-why: its decisions are told in the response */
     int hops;            /* gateways that the request has passed through before this one */
     bool sensitive;      /* x-tidegate-sensitive: local-only */
     unsigned retries;    /* how often the client says that it has tried before */

@@ -162,6 +162,7 @@ struct worker *worker_new(struct app *app, struct loop *loop, int index)
     timer_init(&w->line_timer, on_line_timer);
     w->line_wake_us = CLOCK_NEVER_US;
     ebb_init(w);
+    why_rings_init(&w->whys);
     app->workers[app->workers_n++] = w;
     return w;
 }
@@ -194,6 +195,7 @@ void worker_free(struct worker **wp)
     front_close(w);
     timer_stop(&w->loop->wheel, &w->drain_timer);
     timer_stop(&w->loop->wheel, &w->line_timer);
+    why_rings_fini(&w->whys);
     access_log_free(&w->access);
     json_pool_free(&w->json);
     free_desks(w);

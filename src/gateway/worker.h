@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "gateway/desk.h"
 #include "gateway/ebb.h"
+#include "gateway/why_ring.h"
 #include "http/conn.h"
 #include "io/loop.h"
 
@@ -38,6 +39,7 @@ struct worker {
     struct timer line_timer; /* admission_ring is due */
     int64_t line_wake_us;    /* when; CLOCK_NEVER_US: not set */
     struct ebb ebb;
+    struct why_rings whys; /* of the last requests */
 };
 
 /* A worker on a loop; listens nowhere yet (front_open). */

@@ -30,7 +30,7 @@ struct seat {
     void (*on_grant)(struct seat *seat); /* runs on the owner's worker; the ticket is TAKEN */
     struct admission *admission;
     struct seat_wait *wait; /* filled when admission_enter queues it; NULL: nobody wants to know */
-    int64_t wake_us; /* after each step: when admission_ring is due, CLOCK_NEVER_US: it is not */
+    int64_t wake_us;        /* after each step: when admission_ring is due, CLOCK_NEVER_US: it is not */
 };
 
 /* Groups the models of a snapshot by shared accounts and endpoints. Keeps a reference to the config. */

@@ -15,7 +15,7 @@ import pytest
 from kit import ROOT, http, process
 from kit.process import PROGRAM, environment, run
 
-COMMANDS = ['serve', 'check', 'sim', 'load', 'drill']
+COMMANDS = ['serve', 'check', 'sim', 'load', 'explain', 'drill']
 HEADS = ['NAME', 'DESCRIPTION', 'SEE ALSO']
 
 

@@ -217,6 +217,37 @@ TEST(another_configuration_begins_anew)
     story_end(&w);
 }
 
+/* Here m~400 is refused by one simulator; a header leads to the other, by another name of the model. */
+TEST(a_rule_that_leads_elsewhere_makes_it_another_request)
+{
+    static const struct header ELSEWHERE[] = {{{"Authorization", 13}, {"Bearer key-for-tests", 20}},
+                                              {{"x-team", 6}, {"blue", 4}}};
+    struct world *w =
+        begin("listen: 10.0.0.9:80\n"
+              "keys: [{name: a, key: key-for-tests}]\n"
+              "endpoints:\n"
+              "  - {name: one, provider: openai, url: 'http://10.0.0.1/v1', key: none}\n"
+              "  - {name: two, provider: openai, url: 'http://10.0.0.2/v1', key: none}\n"
+              "models: [{name: 'm~400', tiers: [[{endpoint: one}], [{endpoint: two, model: m}]]}]\n"
+              "rules: [{if: {header: {x-team: blue}}, use: [two]}]\n",
+              1);
+    struct caller_ask a = {
+        .to = w->listen, .path = "/v1/chat/completions", .headers = ELSEWHERE, .headers_n = 2};
+    struct storm s;
+    struct caller *c;
+
+    storm_begin(&s, w, A, 10, 1);
+    storm_end(&s);
+    CHECK_INT(s.from_memory_n, 10 - LET_N);
+    a.body = s.body;
+    c = caller_start(w->client_loop, &a, NULL, NULL);
+    CHECK(story_wait(w, c, 5 * STORY_S));
+    CHECK_INT(c->status, 200);
+    CHECK_STR(c->endpoint, "two");
+    caller_free(&c);
+    story_end(&w);
+}
+
 /* Hashed by a helper. */
 TEST(a_large_request_is_known_again)
 {

@@ -17,7 +17,7 @@
 #define YAML_BYTES 8192
 
 /* How a request of the test is made sensitive. */
-enum why { BY_HEADER, BY_KEY, BY_RULE, WHYS_N };
+enum cause { BY_HEADER, BY_KEY, BY_RULE, WHYS_N };
 
 struct text {
     char bytes[YAML_BYTES];

@@ -57,6 +57,28 @@ TEST(no_class_is_above_the_keys)
     }
 }
 
+TEST(decisions_are_told_to_whoever_says_so_plainly)
+{
+    static const struct {
+        const char *value;
+        enum err err;
+        bool why;
+    } ROWS[] = {{"1", ERR_OK, true},         {"true", ERR_OK, true},       {"True", ERR_OK, true},
+                {"0", ERR_OK, false},        {"", ERR_OK, false},          {"false", ERR_OK, false},
+                {"2", ERR_BAD_FIELD, false}, {"yes", ERR_BAD_FIELD, false}};
+    const char *param;
+    struct wishes got;
+
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        CHECK_INT(read_wishes("X-Tidegate-Why", ROWS[i].value, NULL, &got, &param), ROWS[i].err);
+        CHECK_INT(got.why, ROWS[i].why);
+        if (ROWS[i].err != ERR_OK)
+            CHECK_STR(param, "x-tidegate-why");
+    }
+    CHECK_INT(read_wishes(NULL, NULL, NULL, &got, &param), ERR_OK);
+    CHECK(!got.why);
+}
+
 TEST(a_class_that_is_none_is_refused)
 {
     static const char *const VALUES[] = {"urgent",        "High",      "0", "high,bulk",
