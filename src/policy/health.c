@@ -192,6 +192,13 @@ static int64_t cools_us(const struct call_report *r)
     return r->outcome == OUTCOME_LOADING && r->retry_after_us <= 0 ? HEALTH_LOADING_US : r->retry_after_us;
 }
 
+/* Whether it is a failure of the endpoint, or of what it knows us by: not of a client's own account there. */
+static bool is_its_own(const struct outcome_row *row)
+{
+    return row->kind == KIND_FAULT || row->kind == KIND_CREDENTIAL ||
+           (row->kind == KIND_BUSY && row->pace != PACE_NOTHING);
+}
+
 static void learn(struct health *h, struct health_call *c, const struct call_report *r, int64_t now_us,
                   struct rng *dice)
 {
@@ -205,7 +212,7 @@ static void learn(struct health *h, struct health_call *c, const struct call_rep
     breaker_report(&h->breaker, &c->pass, how, now_us, dice);
     if (h->breaker.state == BREAKER_OPEN && before == BREAKER_CLOSED && silent)
         throttle_cut(&h->throttle, now_us);
-    if (row->kind == KIND_FAULT || row->kind == KIND_BUSY || row->kind == KIND_CREDENTIAL) {
+    if (is_its_own(row)) {
         h->last = r->outcome;
         choose_fault(h->load, r->retry_after_us, now_us);
     }

@@ -76,7 +76,7 @@ enum outcome outcome_of_status(int status, bool client_key)
     case 408: /* a proxy in front of the endpoint gave up on us: another attempt can help */
         return OUTCOME_SERVER_ERROR;
     case 429:
-        return OUTCOME_ACCOUNT_BUSY;
+        return client_key ? OUTCOME_CLIENT_BUSY : OUTCOME_ACCOUNT_BUSY;
     case 503:
     case 529:
         return OUTCOME_SERVER_BUSY;

@@ -12,6 +12,7 @@ struct golden {
 
 #define BOTH(outcome) OUTCOME_##outcome, OUTCOME_##outcome
 #define MONEY OUTCOME_BALANCE, OUTCOME_CLIENT_CREDENTIAL
+#define TOO_MANY OUTCOME_ACCOUNT_BUSY, OUTCOME_CLIENT_BUSY
 
 static const struct golden GOLDENS[] = {
     /* OpenAI, and those that copied its API */
@@ -19,7 +20,7 @@ static const struct golden GOLDENS[] = {
      "{\"error\":{\"message\":\"Rate limit reached for gpt-5 in organization org-x on requests per min "
      "(RPM).\","
      "\"type\":\"requests\",\"param\":null,\"code\":\"rate_limit_exceeded\"}}",
-     BOTH(ACCOUNT_BUSY)},
+     TOO_MANY},
     {DIALECT_OPENAI, 429,
      "{\"error\":{\"message\":\"You exceeded your current quota, please check your plan and billing "
      "details.\","
@@ -38,7 +39,7 @@ static const struct golden GOLDENS[] = {
      "\"code\":\"invalid_request_error\"}}",
      MONEY},
     {DIALECT_DEEPSEEK, 429, "{\"error\":{\"message\":\"Rate limit reached\",\"type\":\"unknown_error\"}}",
-     BOTH(ACCOUNT_BUSY)},
+     TOO_MANY},
     {DIALECT_DEEPSEEK, 503, "{\"error\":{\"message\":\"Service is too busy.\"}}", BOTH(SERVER_BUSY)},
     {DIALECT_DEEPSEEK, 422, "{\"error\":{\"message\":\"Invalid Parameters\"}}", BOTH(CLIENT_ERROR)},
     /* llama-server */
@@ -89,8 +90,7 @@ static const struct golden GOLDENS[] = {
      "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}",
      BOTH(SERVER_BUSY)},
     {DIALECT_ANTHROPIC, 429,
-     "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"Slow.\"}}",
-     BOTH(ACCOUNT_BUSY)},
+     "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"Slow.\"}}", TOO_MANY},
     {DIALECT_ANTHROPIC, 429,
      "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"Spend.\",\"details\":"
      "{\"error_code\":\"enforced_spend_limit_reached\"}}}",
@@ -111,8 +111,7 @@ static const struct golden GOLDENS[] = {
      "{\"error\":{\"message\":\"m\",\"type\":\"server_error\",\"code\":\"upstream_loading\"}}",
      BOTH(LOADING)},
     {DIALECT_TIDEGATE, 429, "{\"error\":{\"message\":\"m\",\"code\":\"queue_full\"}}", BOTH(SERVER_BUSY)},
-    {DIALECT_TIDEGATE, 429, "{\"error\":{\"message\":\"m\",\"code\":\"upstream_rate_limited\"}}",
-     BOTH(ACCOUNT_BUSY)},
+    {DIALECT_TIDEGATE, 429, "{\"error\":{\"message\":\"m\",\"code\":\"upstream_rate_limited\"}}", TOO_MANY},
     {DIALECT_TIDEGATE, 504, "{\"error\":{\"message\":\"m\",\"code\":\"deadline_exceeded\"}}",
      BOTH(SERVER_BUSY)},
     {DIALECT_TIDEGATE, 504, "{\"error\":{\"message\":\"m\",\"code\":\"upstream_stalled\"}}",
@@ -149,8 +148,7 @@ TEST(the_same_words_count_inside_a_success)
          "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"O.\"}}",
          BOTH(SERVER_BUSY)},
         {DIALECT_OPENAI, 0, "{\"error\":{\"message\":\"m\",\"type\":\"insufficient_quota\"}}", MONEY},
-        {DIALECT_OPENAI, 0, "{\"error\":{\"message\":\"m\",\"code\":\"rate_limit_exceeded\"}}",
-         BOTH(ACCOUNT_BUSY)},
+        {DIALECT_OPENAI, 0, "{\"error\":{\"message\":\"m\",\"code\":\"rate_limit_exceeded\"}}", TOO_MANY},
         {DIALECT_LLAMA, 0,
          "{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}",
          BOTH(LOADING)},
