@@ -118,8 +118,10 @@ TEST(a_second_walk_takes_next_to_nothing)
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     CHECK(second < first + 1000);
 #endif
-    for (size_t i = 0; i < OBJECTS_N; i += KEPT_EACH)
+    for (size_t i = 0; i < OBJECTS_N; i += KEPT_EACH) {
+        CHECK(is_unharmed(i));
         free(objects[i]);
+    }
 }
 
 TEST(one_that_ends_half_way_puts_all_blocks_back)
