@@ -67,7 +67,8 @@ TEST(a_response_tells_its_decisions_to_whoever_asked)
     world_run(w, 5 * STORY_S);
     CHECK(wire_expect(&c, "X-Tidegate-Why: 0.0 chosen one/m~500"));
     CHECK(wire_expect(&c, " called one/m~500 outcome=server_error status=500 "));
-    CHECK(wire_expect(&c, " chosen two/m"));
+    CHECK(wire_expect(&c, " chosen two/m how=the_only_one budget="));
+    CHECK(wire_expect(&c, "(one/m~500 tried, two/m usable weight="));
     wire_close(&c);
     ask(&c, w, "x-tidegate-why: 0\r\n", story_body("over", false, "hello", NULL));
     world_run(w, 5 * STORY_S);
@@ -179,7 +180,8 @@ TEST(a_request_in_work_is_explained_as_it_stands)
     ask(&c, w, "x-request-id: waits\r\n", story_body("m", true, "hello", NULL));
     world_run(w, 500 * STORY_MS);
     explain(&e, w, "waits");
-    CHECK(wire_expect(&e, "\"running\":true") && wire_expect(&e, "\"step\":\"queued\""));
+    CHECK(wire_expect(&e, "\"running\":true") && wire_expect(&e, "\"step\":\"queued\",\"position\":1,"));
+    CHECK(wire_expect(&e, "\"targets\":[{\"endpoint\":\"one\",\"is\":\"full\",\"used\":1,\"limit\":1}]"));
     CHECK(!wire_has(&e, "\"step\":\"chosen\"") && !wire_has(&e, "\"wait_ms\":0.0"));
     wire_close(&e);
     wire_close(&first);
