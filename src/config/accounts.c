@@ -17,12 +17,31 @@ static void read_name(struct draft *d, const struct node *n, void *into)
         account->name = arena_dup(d->arena, name).p;
 }
 
-static void read_slots(struct draft *d, const struct node *n, void *into)
+static const struct value_bounds SLOTS_BOUNDS = {1, SLOTS_MAX};
+
+/* A number is one counter for all models. */
+static size_t read_number(struct draft *d, const struct node *n, const struct config_slots **slots)
 {
-    struct config_account *account = into;
+    struct config_slots *any = ARENA_NEW(d->arena, struct config_slots);
+    int64_t count;
+
+    if (!value_count(d->notes, n, SLOTS_BOUNDS, &count))
+        return 0;
+    *any = (struct config_slots){SLICE("*"), (int)count};
+    *slots = any;
+    return 1;
+}
+
+void accounts_read_slots(struct draft *d, const struct node *n, bool number, const struct config_slots **out,
+                         size_t *out_n)
+{
     struct config_slots *slots;
     size_t i = 0;
 
+    if (number && n->kind == NODE_TEXT && !node_is_empty(n)) {
+        *out_n = read_number(d, n, out);
+        return;
+    }
     if (!value_is(d->notes, n, NODE_MAP, "{MODEL: NUMBER}"))
         return;
     if (n->n == 0) {
@@ -35,12 +54,19 @@ static void read_slots(struct draft *d, const struct node *n, void *into)
 
         if (child->key.n == 0 || child->key.n > 256)
             notes_error(d->notes, child->key_at, "a model's name has 1 to 256 bytes");
-        if (!value_count(d->notes, child, (struct value_bounds){1, SLOTS_MAX}, &count))
+        if (!value_count(d->notes, child, SLOTS_BOUNDS, &count))
             continue;
         slots[i++] = (struct config_slots){arena_dup(d->arena, child->key), (int)count};
     }
-    account->slots = slots;
-    account->slots_n = i;
+    *out = slots;
+    *out_n = i;
+}
+
+static void read_slots(struct draft *d, const struct node *n, void *into)
+{
+    struct config_account *account = into;
+
+    accounts_read_slots(d, n, false, &account->slots, &account->slots_n);
 }
 
 static void read_learn(struct draft *d, const struct node *n, void *into)
@@ -88,4 +114,24 @@ void accounts_read(struct draft *d)
         fields_read(d, n, "an account", fields, COUNT_OF(fields), &accounts[i]);
         complete(d, n, &accounts[i]);
     }
+}
+
+void accounts_add_own(struct draft *d)
+{
+    struct config *c = d->config;
+    struct config_endpoint *e = (struct config_endpoint *)(uintptr_t)c->endpoints;
+    struct config_account *all = arena_zalloc(d->arena, (c->accounts_n + c->endpoints_n) * sizeof(*all));
+
+    for (size_t i = 0; i < c->accounts_n; i++)
+        all[i] = c->accounts[i];
+    for (size_t i = 0; i < c->endpoints_n; i++) {
+        if (e[i].slots_n == 0)
+            continue;
+        e[i].own = (int)c->accounts_n + 1;
+        all[c->accounts_n++] =
+            (struct config_account){.name = arena_printf(d->arena, "endpoint:%s", e[i].name).p,
+                                    .slots = e[i].slots,
+                                    .slots_n = e[i].slots_n};
+    }
+    c->accounts = all;
 }

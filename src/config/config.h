@@ -93,11 +93,29 @@ struct config_slots {
     int n;              /* 0: none was given, of an account that learns */
 };
 
+/* What is counted together. The slots of an endpoint are an account that nobody else uses. */
 struct config_account {
-    const char *name;
-    bool learn; /* slots are learned, below these */
+    const char *name; /* of an endpoint's: "endpoint:" and its name, which no account of the file can have */
+    bool learn;       /* slots are learned, below these */
     const struct config_slots *slots;
     size_t slots_n;
+};
+
+/* What a provider takes for a million tokens, in millionths of whatever unit the file means. */
+struct config_rate {
+    int64_t input, output;
+};
+
+struct config_price_window {
+    unsigned days;        /* bit per day on which it begins, from Monday on */
+    int from_min, to_min; /* minutes of the day, UTC; to <= from: it ends on the next day */
+    struct config_rate rate;
+};
+
+struct config_price {
+    struct config_rate rate;                   /* outside of all windows */
+    const struct config_price_window *windows; /* the first that fits counts */
+    size_t windows_n;
 };
 
 /* An HTTP proxy on the way to an endpoint. */
@@ -118,11 +136,16 @@ struct config_endpoint {
     struct slice base_path; /* "" or "/v1": no slash at the end */
     struct slice authority; /* Host header: "api.deepseek.com" or "127.0.0.1:9101" */
     enum key_mode key_mode;
-    struct slice secret;                  /* KEY_OWN */
-    const char *secret_from;              /* KEY_OWN: where the secret was read, for messages */
-    int account;                          /* index or -1 */
+    struct slice secret;              /* KEY_OWN */
+    const char *secret_from;          /* KEY_OWN: where the secret was read, for messages */
+    int account;                      /* index or -1 */
+    const struct config_slots *slots; /* of its own, besides the account's */
+    size_t slots_n;
+    int own;                              /* 1 + index of the account made of them; 0: there is none */
     bool local;                           /* sensitive requests may go there */
     const char *region;                   /* or NULL */
+    int64_t distance_us;                  /* from the gateway's region; 0: it is the same, or not known */
+    const struct config_price *price;     /* or NULL */
     const char *ca_file;                  /* PEM, or NULL for the system's */
     const char *client_cert, *client_key; /* PEM files, both or none */
     const char *server_name;              /* for SNI and verification, or NULL: host */
@@ -135,6 +158,7 @@ struct config_target {
     int endpoint;
     int weight;         /* 1..1000000; 0: not given (every entry of the tier counts the same) */
     struct slice model; /* name sent upstream; p NULL: the one that the client named (after alias) */
+    const struct config_price *price; /* or NULL: the endpoint's */
 };
 
 struct config_tier {
@@ -216,8 +240,9 @@ struct config {
     struct config_options opt;
     const struct config_key *keys;
     size_t keys_n;
-    const struct config_account *accounts;
+    const struct config_account *accounts; /* those of the file, then those of endpoints */
     size_t accounts_n;
+    const char *region; /* where the gateway is, or NULL */
     const struct config_endpoint *endpoints;
     size_t endpoints_n;
     const struct config_model *models;

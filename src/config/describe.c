@@ -7,9 +7,12 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "config/describe_rules.h"
 #include "config/options.h"
+#include "config/prices.h"
+#include "config/value.h"
 
 #define TEXT_MAX ((size_t)64 << 20)
 
@@ -38,6 +41,8 @@ static void say_listeners(const struct config *c, struct buf *out)
         say_listener("admin", c->admin, "", out);
     if (c->metrics)
         say_listener("metrics", c->metrics, "", out);
+    if (c->region)
+        SAY(out, "%-11s %s\n", "region", c->region);
     for (size_t i = 0; i < c->cors_origins_n; i++)
         SAY(out, "%-11s %.*s\n", "cors", SLICE_ARG(c->cors_origins[i]));
     SAY(out, "%-11s %d\n%-11s %s\n%-11s %s\n", "workers", c->workers, "access_log", c->access_log,
@@ -108,18 +113,34 @@ static void say_alias(const struct config_alias *a, struct buf *out)
     SAY(out, "\n");
 }
 
-/* Slots that calls of that upstream model share on the account, 0 for no limit. */
-static int slots_for(const struct config_account *a, struct slice model)
+/* Slots that calls of that upstream model share among these, 0 for no limit. */
+static int slots_for(const struct config_slots *slots, size_t slots_n, struct slice model)
 {
     int n = 0;
 
-    for (size_t i = 0; i < a->slots_n; i++) {
-        if (slice_eq(a->slots[i].model, model))
-            return a->slots[i].n;
-        if (slice_eq(a->slots[i].model, SLICE("*")))
-            n = a->slots[i].n;
+    for (size_t i = 0; i < slots_n; i++) {
+        if (slice_eq(slots[i].model, model))
+            return slots[i].n;
+        if (slice_eq(slots[i].model, SLICE("*")))
+            n = slots[i].n;
     }
     return n;
+}
+
+static void say_own(const struct config *c, const struct config_endpoint *e, struct slice model,
+                    struct buf *out)
+{
+    int slots = slots_for(e->slots, e->slots_n, model);
+    char far[32];
+
+    if (slots > 0)
+        SAY(out, ", %d slot%s of its own", slots, slots > 1 ? "s" : "");
+    if (e->region)
+        SAY(out, ", region %s", e->region);
+    if (e->region && c->region && e->distance_us > 0)
+        SAY(out, " (%s away)", value_print_duration(e->distance_us, far));
+    if (e->local)
+        SAY(out, ", local");
 }
 
 static void say_way(const struct config_endpoint *e, struct buf *out)
@@ -149,7 +170,7 @@ static void say_endpoint(const struct config *c, const struct config_endpoint *e
         SAY(out, "key from %s", e->secret_from);
     if (e->account >= 0) {
         const struct config_account *a = &c->accounts[e->account];
-        int slots = slots_for(a, model);
+        int slots = slots_for(a->slots, a->slots_n, model);
 
         SAY(out, ", account %s", a->name);
         if (slots > 0)
@@ -157,16 +178,33 @@ static void say_endpoint(const struct config *c, const struct config_endpoint *e
         else if (a->learn)
             SAY(out, " (learns its slots)");
     }
-    if (e->region)
-        SAY(out, ", region %s", e->region);
-    if (e->local)
-        SAY(out, ", local");
+    say_own(c, e, model, out);
     say_way(e, out);
+}
+
+static void say_price(const struct config *c, const struct config_target *t, struct buf *out)
+{
+    const struct config_price *p = t->price ? t->price : c->endpoints[t->endpoint].price;
+
+    if (!p)
+        return;
+    SAY(out, ", price ");
+    prices_describe(p, out);
+}
+
+static bool is_by_cost(const struct config_tier *tier)
+{
+    for (size_t i = 0; i < tier->targets_n; i++) {
+        if (tier->targets[i].weight > 0)
+            return false;
+    }
+    return tier->targets_n > 1;
 }
 
 static void say_tier(const struct config *c, const struct config_model *m, const struct config_tier *tier,
                      struct buf *out)
 {
+    bool by_cost = is_by_cost(tier);
     double sum = 0;
 
     for (size_t i = 0; i < tier->targets_n; i++)
@@ -176,10 +214,14 @@ static void say_tier(const struct config *c, const struct config_model *m, const
         struct slice model = t->model.p ? t->model : m->name;
         double share = 100.0 * (t->weight > 0 ? t->weight : 1) / sum;
 
-        SAY(out, "    %5.*f%%  ", share > 0.95 ? 0 : 2, share);
+        if (by_cost)
+            SAY(out, "            ");
+        else
+            SAY(out, "    %5.*f%%  ", share > 0.95 ? 0 : 2, share);
         say_endpoint(c, &c->endpoints[t->endpoint], model, out);
         if (t->model.p && !slice_eq(t->model, m->name))
             SAY(out, ", as model %.*s", SLICE_ARG(t->model));
+        say_price(c, t, out);
         SAY(out, "\n");
     }
 }
@@ -199,7 +241,12 @@ static void say_model(const struct config *c, const struct config_model *m, stru
     SAY(out, "%s\n", m->sensitive ? "; sensitive: local-only" : "");
     describe_rules(c, &m->rules, "  ", out);
     for (size_t i = 0; i < m->tiers_n; i++) {
-        SAY(out, "  tier %zu%s\n", i + 1, i > 0 ? ", when none before it is usable" : "");
+        SAY(out, "  tier %zu%s", i + 1, i > 0 ? ", when none before it is usable" : "");
+        if (i > 0 && m->spill_after_us != CLOCK_NEVER_US)
+            SAY(out, " within %s", value_print_duration(m->spill_after_us, text));
+        if (is_by_cost(&m->tiers[i]))
+            SAY(out, ", by least cost");
+        SAY(out, "\n");
         say_tier(c, m, &m->tiers[i], out);
     }
 }

@@ -29,13 +29,21 @@ struct draft {
     const struct config_env *env;
     /* Sections as they stand in the file, NULL where they do not. */
     const struct node *listen, *tls, *admin, *metrics, *cors, *keys, *accounts, *endpoints, *models;
-    const struct node *timeouts, *limits, *rules;
+    const struct node *timeouts, *limits, *rules, *regions;
 };
 
 void listeners_read(struct draft *d);
 void cors_read(struct draft *d);
 void accounts_read(struct draft *d);
+/* {MODEL: NUMBER}, or a number for "*" where that is allowed. */
+void accounts_read_slots(struct draft *d, const struct node *n, bool number,
+                         const struct config_slots **slots, size_t *slots_n);
+/* Makes an account of the slots of each endpoint that has some; when nothing is wrong, after all else. */
+void accounts_add_own(struct draft *d);
 void endpoints_read(struct draft *d);
+/* How far each endpoint is. */
+void regions_read(struct draft *d);
+void regions_read_own(struct draft *d, const struct node *n, void *unused); /* `region` of the file */
 void models_read(struct draft *d);
 /* The index of the model of that name, or -1 after a note at `at`. `shown` is the name as messages show it,
  * `verb` what is wanted of the model: "allow". */

@@ -11,6 +11,7 @@
 #include "config/fields.h"
 #include "config/nearest.h"
 #include "config/origin.h"
+#include "config/prices.h"
 #include "config/secret.h"
 #include "config/value.h"
 #include "config/way.h"
@@ -172,6 +173,18 @@ static void read_region(struct draft *d, const struct node *n, void *into)
         e->region = arena_dup(d->arena, region).p;
 }
 
+static void read_price(struct draft *d, const struct node *n, void *into)
+{
+    prices_read(d, n, &((struct config_endpoint *)into)->price);
+}
+
+static void read_slots(struct draft *d, const struct node *n, void *into)
+{
+    struct config_endpoint *e = into;
+
+    accounts_read_slots(d, n, true, &e->slots, &e->slots_n);
+}
+
 static void read_local(struct draft *d, const struct node *n, void *into)
 {
     struct config_endpoint *e = into;
@@ -189,6 +202,8 @@ static const struct field fields[] = {
     {"account", read_account, NULL, false},
     {"region", read_region, NULL, false},
     {"local", read_local, NULL, false},
+    {"slots", read_slots, NULL, false},
+    {"price", read_price, NULL, false},
     {"ca_file", way_read_ca_file, NULL, false},
     {"client_cert", way_read_client_cert, NULL, false},
     {"client_key", way_read_client_key, NULL, false},

@@ -38,6 +38,19 @@ static void read_deadline(struct draft *d, const struct node *n, void *into)
         m->deadline_us = us;
 }
 
+static void read_spill_after(struct draft *d, const struct node *n, void *into)
+{
+    struct config_model *m = into;
+    struct value_bounds bounds = {0, 86400 * CLOCK_SECOND_US};
+    int64_t us;
+
+    if (!value_duration(d->notes, n, bounds, &us))
+        return;
+    m->spill_after_us = us;
+    if (m->tiers && m->tiers_n < 2)
+        notes_warning(d->notes, n->at, "spill_after has no effect: this model has one tier");
+}
+
 static void read_limits(struct draft *d, const struct node *n, void *into)
 {
     struct config_model *m = into;
@@ -59,15 +72,10 @@ static void read_rules_later(struct draft *d, const struct node *n, void *into)
 }
 
 static const struct field fields[] = {
-    {"name", read_name, NULL, true},
-    {"aliases", aliases_read, NULL, false},
-    {"tiers", tiers_read, NULL, true},
-    {"deadline", read_deadline, NULL, false},
-    {"limits", read_limits, NULL, false},
-    {"sensitive", read_sensitive, NULL, false},
-    {"rules", read_rules_later, NULL, false},
-    {"spill_after", NULL, "spilling by predicted wait (spill_after) comes with a later version; leave it out",
-     false},
+    {"name", read_name, NULL, true},          {"aliases", aliases_read, NULL, false},
+    {"tiers", tiers_read, NULL, true},        {"deadline", read_deadline, NULL, false},
+    {"limits", read_limits, NULL, false},     {"sensitive", read_sensitive, NULL, false},
+    {"rules", read_rules_later, NULL, false}, {"spill_after", read_spill_after, NULL, false},
 };
 
 /* Enters a name into the table; a name that is there already is an error at `at`. */

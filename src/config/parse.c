@@ -107,10 +107,10 @@ static void find_section(struct draft *d, const struct node *n, void *unused)
         const char *name;
         const struct node **place;
     } sections[] = {
-        {"listen", &d->listen},       {"tls", &d->tls},       {"admin", &d->admin},
-        {"metrics", &d->metrics},     {"keys", &d->keys},     {"accounts", &d->accounts},
-        {"endpoints", &d->endpoints}, {"models", &d->models}, {"cors", &d->cors},
-        {"rules", &d->rules},
+        {"listen", &d->listen},       {"tls", &d->tls},         {"admin", &d->admin},
+        {"metrics", &d->metrics},     {"keys", &d->keys},       {"accounts", &d->accounts},
+        {"endpoints", &d->endpoints}, {"models", &d->models},   {"cors", &d->cors},
+        {"rules", &d->rules},         {"regions", &d->regions},
     };
 
     (void)unused;
@@ -130,7 +130,8 @@ static const struct field fields[] = {
     {"retry", options_read, NULL, false},         {"breaker", options_read, NULL, false},
     {"keys", find_section, NULL, false},          {"accounts", find_section, NULL, false},
     {"endpoints", find_section, NULL, false},     {"models", find_section, NULL, false},
-    {"rules", find_section, NULL, false},
+    {"rules", find_section, NULL, false},         {"regions", find_section, NULL, false},
+    {"region", regions_read_own, NULL, false},
 };
 
 static void read_file(struct draft *d, const struct node *root)
@@ -146,10 +147,13 @@ static void read_file(struct draft *d, const struct node *root)
     cors_read(d);
     accounts_read(d);
     endpoints_read(d);
+    regions_read(d);
     models_read(d);
     keys_read(d);
     routing_read(d);
     rules_check(d);
+    if (d->notes->errors_n == 0)
+        accounts_add_own(d);
 }
 
 /* Kept from now on, because the tree with its references to the environment goes. */

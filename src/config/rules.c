@@ -148,10 +148,10 @@ static void check_used(struct draft *d)
     mem_free(counted);
 }
 
-/* The upstream models that calls on one account can be for. */
+/* The upstream models that calls on one account, or to one endpoint, can be for. */
 struct called {
     const struct config *config;
-    int account;
+    int account, endpoint; /* one of them; the other is -1 */
     struct map models;
     bool any; /* names pass through */
 };
@@ -160,7 +160,8 @@ static void mark_model(void *ud, const struct config_model *m, const struct conf
 {
     struct called *called = ud;
 
-    if (called->config->endpoints[t->endpoint].account != called->account)
+    if (called->account >= 0 ? called->config->endpoints[t->endpoint].account != called->account
+                             : t->endpoint != called->endpoint)
         return;
     if (t->model.p)
         map_put(&called->models, t->model, called);
@@ -171,26 +172,39 @@ static void mark_model(void *ud, const struct config_model *m, const struct conf
 }
 
 /* A limit for a mistyped name limits nothing. */
+static void check_slots_of(struct draft *d, const struct node *owner, struct called *called)
+{
+    const struct node *slots = node_find(owner, "slots");
+
+    if (!slots || slots->kind != NODE_MAP)
+        return;
+    called->any = false;
+    map_init(&called->models);
+    each_target(d->config, mark_model, called);
+    for (const struct node *s = slots->first; s; s = s->next) {
+        char shown[NODE_SHOW_BYTES];
+
+        if (!called->any && !slice_eq(s->key, SLICE("*")) && !map_find(&called->models, s->key))
+            notes_warning(d->notes, s->key_at, "no call %s is for the model \"%s\"",
+                          called->account >= 0 ? "on this account" : "to this endpoint",
+                          node_show_text(s->key, shown));
+    }
+    map_fini(&called->models);
+}
+
 static void check_slots(struct draft *d)
 {
     const struct config *c = d->config;
-    struct called called = {.config = c};
+    struct called called = {.config = c, .endpoint = -1};
 
-    for (const struct node *n = c->accounts_n > 0 ? d->accounts->first : NULL; n;
-         n = n->next, called.account++) {
-        const struct node *slots = node_find(n, "slots");
-
-        called.any = false;
-        map_init(&called.models);
-        each_target(c, mark_model, &called);
-        for (const struct node *s = slots ? slots->first : NULL; s; s = s->next) {
-            char shown[NODE_SHOW_BYTES];
-
-            if (!called.any && !slice_eq(s->key, SLICE("*")) && !map_find(&called.models, s->key))
-                notes_warning(d->notes, s->key_at, "no call on this account is for the model \"%s\"",
-                              node_show_text(s->key, shown));
-        }
-        map_fini(&called.models);
+    for (const struct node *n = c->accounts_n > 0 ? d->accounts->first : NULL; n; n = n->next) {
+        check_slots_of(d, n, &called);
+        called.account++;
+    }
+    called.account = -1;
+    for (const struct node *n = d->endpoints->first; n; n = n->next) {
+        called.endpoint++;
+        check_slots_of(d, n, &called);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "config/fields.h"
 #include "config/nearest.h"
+#include "config/prices.h"
 #include "config/value.h"
 
 #define WEIGHT_MAX 1000000
@@ -73,10 +74,16 @@ static void read_model(struct draft *d, const struct node *n, void *into)
         t->model = arena_dup(d->arena, name);
 }
 
+static void read_price(struct draft *d, const struct node *n, void *into)
+{
+    prices_read(d, n, &((struct config_target *)into)->price);
+}
+
 static const struct field fields[] = {
     {"endpoint", read_endpoint, NULL, true},
     {"weight", read_weight, NULL, false},
     {"model", read_model, NULL, false},
+    {"price", read_price, NULL, false},
 };
 
 /* All entries have a weight, or none: a share next to no share has no meaning. */

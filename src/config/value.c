@@ -7,6 +7,7 @@
 #include "base/assert.h"
 
 #define SHOWN_MAX_BYTES 15
+#define MILLION 1000000
 
 struct unit {
     const char *name;
@@ -260,6 +261,31 @@ bool value_count(struct notes *notes, const struct node *n, struct value_bounds 
     return true;
 }
 
+bool value_decimal(struct notes *notes, const struct node *n, struct value_bounds bounds, int64_t *out)
+{
+    char shown[NODE_SHOW_BYTES], low[32], high[32];
+    struct slice whole, fraction;
+    bool point;
+
+    if (!value_is(notes, n, NODE_TEXT, "a number"))
+        return false;
+    show(n, shown);
+    point = slice_find(n->text, SLICE(".")) >= 0;
+    whole = slice_cut(n->text, '.', &fraction);
+    if (whole.n == 0 || digits_at(whole) != whole.n || digits_at(fraction) != fraction.n ||
+        point != (fraction.n > 0) || !scale(whole, fraction, MILLION, out)) {
+        notes_error(notes, n->at, "%.*s: %s is not a number of at most six decimals, as 0.28",
+                    SLICE_ARG(n->label), shown);
+        return false;
+    }
+    if (*out < bounds.min || *out > bounds.max) {
+        notes_error(notes, n->at, "%.*s is %s, it must be from %s to %s", SLICE_ARG(n->label), shown,
+                    value_print_decimal(bounds.min, low), value_print_decimal(bounds.max, high));
+        return false;
+    }
+    return true;
+}
+
 bool value_bool(struct notes *notes, const struct node *n, int64_t *out)
 {
     char shown[NODE_SHOW_BYTES];
@@ -300,5 +326,18 @@ const char *value_print_size(int64_t bytes, char out[32])
     if (i == 4)
         i = COUNT_OF(sizes) - 1;
     snprintf(out, 32, "%lld%s", (long long)(bytes / sizes[i].factor), sizes[i].name);
+    return out;
+}
+
+const char *value_print_decimal(int64_t millionths, char out[32])
+{
+    size_t n = (size_t)snprintf(out, 32, "%lld.%06lld", (long long)(millionths / MILLION),
+                                (long long)(millionths % MILLION));
+
+    while (out[n - 1] == '0')
+        n--;
+    if (out[n - 1] == '.')
+        n--;
+    out[n] = '\0';
     return out;
 }

@@ -23,6 +23,8 @@ bool value_duration(struct notes *notes, const struct node *n, struct value_boun
 /* "64KiB" in bytes; the unit is required. */
 bool value_size(struct notes *notes, const struct node *n, struct value_bounds bounds, int64_t *out);
 bool value_count(struct notes *notes, const struct node *n, struct value_bounds bounds, int64_t *out);
+/* "0.28" in millionths. */
+bool value_decimal(struct notes *notes, const struct node *n, struct value_bounds bounds, int64_t *out);
 bool value_bool(struct notes *notes, const struct node *n, int64_t *out);
 /* Whether n is of that kind; notes "X must be a list (example), this is ..." if not. */
 bool value_is(struct notes *notes, const struct node *n, enum node_kind kind, const char *example);
@@ -30,5 +32,7 @@ bool value_is(struct notes *notes, const struct node *n, enum node_kind kind, co
 /* "1m30s", "250ms"; "48MiB", "100B". */
 const char *value_print_duration(int64_t us, char out[32]);
 const char *value_print_size(int64_t bytes, char out[32]);
+/* Millionths as "0.28". */
+const char *value_print_decimal(int64_t millionths, char out[32]);
 
 #endif

@@ -8,9 +8,11 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "gateway/desk.h"
+#include "gateway/edition.h"
 #include "gateway/explain.h"
 #include "gateway/sides.h"
 #include "gateway/worker.h"
+#include "shared/admission.h"
 
 struct control {
     struct app *app;
@@ -22,6 +24,7 @@ struct control {
     size_t drained_n;
     bool draining, cutting, done;
     struct timer patience;
+    struct timer prices;
 };
 
 /* -- reloading ------------------------------------------------------------------------------------------- */
@@ -39,6 +42,27 @@ enum err control_put_in_force(struct control *k, struct config *cfg)
 
     reload_apply(k->reload, cfg, &result);
     return result.err;
+}
+
+/* -- prices ---------------------------------------------------------------------------------------------- */
+
+/* The wall clock may be set: nobody trusts it for longer. */
+#define REPRICE_US (60 * CLOCK_SECOND_US)
+
+void control_reprice(struct control *k)
+{
+    int64_t wall_us = k->loop->wall_us, until_us = admission_reprice(k->app->edition->admission, wall_us);
+
+    timer_stop(&k->loop->wheel, &k->prices);
+    if (until_us == CLOCK_NEVER_US)
+        return;
+    until_us = until_us - wall_us < REPRICE_US ? until_us - wall_us : REPRICE_US;
+    timer_set(&k->loop->wheel, &k->prices, k->loop->now_us + until_us);
+}
+
+static void on_prices(struct timer *t)
+{
+    control_reprice(CONTAINER_OF(t, struct control, prices));
 }
 
 /* -- draining -------------------------------------------------------------------------------------------- */
@@ -62,6 +86,7 @@ static void finish(struct control *k)
         return;
     k->done = true;
     timer_stop(&k->loop->wheel, &k->patience);
+    timer_stop(&k->loop->wheel, &k->prices);
     k->opts.on_drained(k->opts.ud);
 }
 
@@ -125,7 +150,9 @@ struct control *control_new(struct app *a, struct loop *l, const struct control_
     k->reload = pages.reload = reload_new(a, &o->reload);
     k->explains = pages.explains = explains_new(a);
     timer_init(&k->patience, on_patience);
+    timer_init(&k->prices, on_prices);
     a->control = k;
+    control_reprice(k);
     k->sides = sides_open(l, &pages, which);
     if (k->sides == NULL)
         control_free(&k);
@@ -142,6 +169,7 @@ void control_free(struct control **kp)
     sides_close(&k->sides);
     explains_free(&k->explains);
     timer_stop(&k->loop->wheel, &k->patience);
+    timer_stop(&k->loop->wheel, &k->prices);
     LIST_EACH_SAFE (n, next, &k->app->desks) {
         struct desk *d = CONTAINER_OF(n, struct desk, node);
 

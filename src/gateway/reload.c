@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "gateway/certs.h"
+#include "gateway/control.h"
 #include "gateway/edition.h"
 #include "gateway/trust.h"
 
@@ -202,6 +203,8 @@ void reload_apply(struct reload *r, struct config *cfg, struct reload_result *ou
     if (out->err == ERR_OK)
         put_in_force(r, cfg, out);
     done = out->err == ERR_OK;
+    if (done && r->app->control != NULL)
+        control_reprice(r->app->control);
     m = r->app->control_metrics; /* of the edition in force now */
     metrics_add(m, METRIC_RELOADS, done ? STATS_RELOAD_DONE : STATS_RELOAD_REFUSED, 1);
     metrics_set(m, METRIC_RELOAD_OK, 0, done);

@@ -54,6 +54,9 @@ static void share_targets(const struct part *p, int model, int *parent, int *by_
             share(parent, &by_endpoint[p->endpoint_number[endpoint]], p->first + model);
             if (account >= 0)
                 share(parent, &by_account[p->account_number[account]], p->first + model);
+            if (p->cfg->endpoints[endpoint].own > 0)
+                share(parent, &by_account[p->account_number[p->cfg->endpoints[endpoint].own - 1]],
+                      p->first + model);
         }
     }
 }

@@ -24,7 +24,7 @@ static struct ticket *ticket_at(const struct list *node)
 void ticket_init(struct ticket *t)
 {
     *t = (struct ticket){.model = -1, .priority = PRIORITY_NORMAL, .target = -1, .tier = -1, .endpoint = -1};
-    t->counter = SLOTS_UNLIMITED;
+    t->counter = t->own = SLOTS_UNLIMITED;
     list_init(&t->node);
     list_init(&t->held);
 }
@@ -76,8 +76,9 @@ static struct list *place_for(struct list *head, int64_t arrived_us)
     return head;
 }
 
-static void stand(struct line_model *m, struct ticket *t)
+static void stand(struct line *l, struct line_model *m, struct ticket *t)
 {
+    line_note_came(l, m, t);
     list_insert_before(place_for(&m->waiting[t->priority], t->arrived_us), &t->node);
 }
 
@@ -97,9 +98,9 @@ static void enqueue(struct line *l, struct line_model *m, struct ticket *t)
     if (t->rest_until_us > l->seen_us)
         line_rest(l, t);
     else
-        stand(m, t);
+        stand(l, m, t);
     t->state = TICKET_WAITING;
-    t->place = ++m->waiting_n; /* until the next count */
+    ++m->waiting_n;
     l->waiting_n++;
 }
 
@@ -121,7 +122,8 @@ static void wake_rested(struct line *l)
         t->rests = false;
         t->rested = true;
         l->resting_n--;
-        stand(model_of(l, t), t);
+        line_open_tiers(l, model_of(l, t), t);
+        stand(l, model_of(l, t), t);
     }
 }
 
@@ -148,6 +150,7 @@ static void note_wake(struct line *l)
         return;
     wake_by(l, slots_opens_us(&l->slots, l->seen_us));
     wake_by(l, line_opens_us(l));
+    wake_by(l, l->spills_us);
     if (l->starved)
         wake_by(l, retry_next_us(&l->retry, RETRY_RETRY, l->seen_us));
 }
@@ -172,6 +175,7 @@ static bool take(struct line *l, struct line_model *m, struct ticket *t, struct 
     list_push_back(&l->held, &t->held);
     l->held_n++;
     l->unlimited_n += t->counter == SLOTS_UNLIMITED;
+    l->own_n += t->own != SLOTS_UNLIMITED;
     return true;
 }
 
@@ -202,6 +206,9 @@ static void note_rest(struct line *l, const struct line_model *m, struct ticket 
 
 static enum line_verdict admit(struct line *l, struct line_model *m, struct ticket *t, struct rng *dice)
 {
+    t->place = m->waiting_n + 1; /* until the next count */
+    t->tiers_n = 0;
+    line_open_tiers(l, m, t);
     if (!is_due(l) && take(l, m, t, dice)) {
         t->state = TICKET_TAKEN;
         return LINE_TAKEN;
@@ -245,14 +252,19 @@ void line_take(struct line *l, struct ticket *t)
     t->state = TICKET_TAKEN;
 }
 
+static bool is_in(struct slots_range r, int counter)
+{
+    return counter >= r.first && counter < r.first + r.n;
+}
+
 /* Whether a slot of the counter is of use to any ticket of the model: whole lists are passed over by it. */
 static bool model_uses(const struct line_model *m, int counter)
 {
     for (size_t i = 0; i < m->targets_n; i++) {
         const struct line_target *t = &m->targets[i];
-        if (t->fixed ? t->counter == counter
-                     : counter == SLOTS_UNLIMITED ||
-                           (counter >= t->account.first && counter < t->account.first + t->account.n))
+        if (t->fixed ? t->counter == counter : counter == SLOTS_UNLIMITED || is_in(t->account, counter))
+            return true;
+        if (counter != SLOTS_UNLIMITED && (t->fixed ? t->own == counter : is_in(t->owns, counter)))
             return true;
     }
     return false;
@@ -298,6 +310,7 @@ static void hand_over(struct line *l, int counter, struct rng *dice, struct list
         dequeue(l, t);
         bool taken = take(l, model_of(l, t), t, dice);
         ASSERT(taken);
+        line_note_served(l, model_of(l, t), t);
         t->state = TICKET_GRANTED;
         list_push_back(grants, &t->node);
     }
@@ -306,6 +319,7 @@ static void hand_over(struct line *l, int counter, struct rng *dice, struct list
 static void offer_all(struct line *l, struct rng *dice, struct list *grants)
 {
     wake_rested(l);
+    line_open_all(l);
     l->starved = false;
     hand_over(l, EVERYTHING, dice, grants);
     note_wake(l);
@@ -319,7 +333,7 @@ void line_offer(struct line *l, int64_t now_us, struct rng *dice, struct list *g
 
 /* The end of a step that may have made room on a counter. What time has opened meanwhile is offered as well:
  * who is to look at it later would not find it due any more. */
-static void offer(struct line *l, int counter, struct rng *dice, struct list *grants)
+static void offer(struct line *l, int counter, int own, struct rng *dice, struct list *grants)
 {
     if (is_due(l) || counter == EVERYTHING) {
         offer_all(l, dice, grants);
@@ -327,6 +341,8 @@ static void offer(struct line *l, int counter, struct rng *dice, struct list *gr
     }
     if (slots_has_room(&l->slots, counter, l->seen_us))
         hand_over(l, counter, dice, grants);
+    if (own != SLOTS_UNLIMITED && slots_has_room(&l->slots, own, l->seen_us))
+        hand_over(l, own, dice, grants);
     note_wake(l);
 }
 
@@ -344,10 +360,11 @@ void line_first(struct line *l, struct ticket *t, int64_t now_us, struct rng *di
     ASSERT(t->state == TICKET_TAKEN);
     see(l, now_us);
     slots_first(&l->slots, t->counter, &t->call, l->seen_us);
+    slots_first(&l->slots, t->own, &t->own_call, l->seen_us);
     if (!t->probe.taken)
         retry_success(&l->retry, l->seen_us);
     health_first(h, &t->probe, l->seen_us);
-    offer(l, opened_by(l, h, t->counter, calm), dice, grants);
+    offer(l, opened_by(l, h, t->counter, calm), t->own, dice, grants);
 }
 
 /* r NULL: there was no call. */
@@ -355,7 +372,7 @@ static void give_back(struct line *l, struct ticket *t, const struct call_report
                       struct list *grants)
 {
     struct line_model *m = model_of(l, t);
-    int counter = t->counter;
+    int counter = t->counter, own = t->own;
     struct health *h = line_health_of(l, m, (size_t)t->target);
     bool calm = health_is_calm(h);
 
@@ -367,12 +384,14 @@ static void give_back(struct line *l, struct ticket *t, const struct call_report
     list_remove(&t->node); /* a grant that has not been posted yet */
     t->state = TICKET_FREE;
     t->target = t->tier = t->endpoint = -1;
-    t->counter = SLOTS_UNLIMITED;
+    t->counter = t->own = SLOTS_UNLIMITED;
     list_remove(&t->held);
     l->held_n--;
     slots_release(&l->slots, counter, &t->call, r, l->seen_us);
+    slots_release(&l->slots, own, &t->own_call, r, l->seen_us);
+    l->own_n -= own != SLOTS_UNLIMITED;
     l->unlimited_n -= counter == SLOTS_UNLIMITED;
-    offer(l, opened_by(l, h, counter, calm), dice, grants);
+    offer(l, opened_by(l, h, counter, calm), own, dice, grants);
 }
 
 void line_release(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice, struct list *grants)
@@ -394,6 +413,8 @@ void line_cancel(struct line *l, struct ticket *t, int64_t now_us, struct rng *d
     case TICKET_FREE:
         return;
     case TICKET_WAITING:
+        if (!t->rests)
+            line_note_left(l, model_of(l, t));
         dequeue(l, t);
         t->state = TICKET_FREE;
         if (!is_due(l))
@@ -404,43 +425,6 @@ void line_cancel(struct line *l, struct ticket *t, int64_t now_us, struct rng *d
         line_release(l, t, now_us, dice, grants);
         return;
     }
-}
-
-void line_counters(const struct line *l, void (*show)(void *ud, const struct slots_counter *c), void *ud)
-{
-    for (size_t i = 0; i < l->slots.counters_n; i++)
-        show(ud, &l->slots.counters[i]);
-}
-
-/* A newer configuration has the same endpoint at another url. */
-static bool is_named_again(const struct line *l, size_t i)
-{
-    for (size_t k = i + 1; k < l->healths_n; k++) {
-        if (slice_eq(slice_of(l->healths[k].endpoint->name), slice_of(l->healths[i].endpoint->name)) &&
-            slice_eq(l->healths[k].model, l->healths[i].model))
-            return true;
-    }
-    return false;
-}
-
-void line_healths(const struct line *l, void (*show)(void *ud, const struct health *h), void *ud)
-{
-    bool several = l->models_n > 0 && l->models[0].edition != l->models[l->models_n - 1].edition;
-
-    for (size_t i = 0; i < l->healths_n; i++) {
-        if (!several || !is_named_again(l, i))
-            show(ud, &l->healths[i]);
-    }
-}
-
-size_t line_used(const struct line *l)
-{
-    return l->held_n;
-}
-
-size_t line_waiting(const struct line *l)
-{
-    return l->waiting_n;
 }
 
 /* Asserts the order and the states in one list; returns its length. */
@@ -476,5 +460,5 @@ void line_check(const struct line *l)
     }
     ASSERT(waiting_n + l->resting_n == l->waiting_n);
     slots_check(&l->slots);
-    ASSERT(slots_used(&l->slots) + l->unlimited_n == l->held_n);
+    ASSERT(slots_used(&l->slots) + l->unlimited_n == l->held_n + l->own_n);
 }

@@ -14,6 +14,8 @@
  *
  * A line can serve models of several configurations (a reload): see line_layout.c.
  *
+ * A call holds a slot of its account and one of its endpoint, where these are counted; it needs both.
+ *
  * Invariants (line_check asserts them): used of a slot counter = tickets GRANTED or TAKEN on it, never above
  * its limit (unless line_move brought them, until they are given back); no ticket WAITING that could be
  * granted a target (unless time has opened it and line_offer is due); a WAITING ticket is in one model's
@@ -54,14 +56,17 @@ struct ticket {
     struct slice upstream;  /* model name for targets that set none; borrowed, lives as long as the flight */
     struct looks looks;     /* what the last decision saw: of line_admit, or of a grant */
     size_t place;           /* WAITING: in the line, as last counted (line_place) */
+    size_t tiers_n;         /* tiers that are open to it (policy/line_spill.c) */
     /* set while GRANTED or TAKEN: */
     int target; /* index over all tiers of the model */
     int tier;
     int endpoint; /* index in the configuration's endpoints */
     int counter;  /* slot counter that was reserved, -1: none */
+    int own;      /* that of the endpoint itself, likewise */
     /* line_first should be called; atomic: a reload may change it while its owner looks */
     bool learns;
-    struct slots_call call; /* its prompt_tokens are set before it is admitted */
+    struct slots_call call;     /* its prompt_tokens are set before it is admitted */
+    struct slots_call own_call; /* at the endpoint's own counter */
     struct health_call probe;
     /* set when it was refused, LINE_PARKED: */
     enum outcome parked_why;
@@ -102,6 +107,9 @@ struct line *line_new_of(const struct line_part *parts, size_t parts_n);
 void line_move(struct line *from, struct line *(*line_of)(void *ud, int edition, int model), void *ud);
 /* Hands out what is free, as a release does; due also at line_wake_us. */
 void line_offer(struct line *l, int64_t now_us, struct rng *dice, struct list *grants);
+
+/* Notes what targets cost at a time of the wall clock; returns when that may change, or CLOCK_NEVER_US. */
+int64_t line_reprice(struct line *l, int64_t wall_us);
 
 /* Asks for a slot; the ticket must be FREE with model, priority, arrived_us, never, upstream set. A target is
  * usable that has a free slot, is not one that has failed the ticket, and whose health lets a call go

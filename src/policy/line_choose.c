@@ -13,6 +13,17 @@ int line_counter_of(const struct line *l, const struct line_target *target, cons
     return target->fixed ? target->counter : slots_find(&l->slots, target->account, t->upstream);
 }
 
+int line_own_of(const struct line *l, const struct line_target *target, const struct ticket *t)
+{
+    return target->fixed ? target->own : slots_find(&l->slots, target->owns, t->upstream);
+}
+
+static bool has_room(const struct line *l, const struct line_target *target, const struct ticket *t)
+{
+    return slots_has_room(&l->slots, line_counter_of(l, target, t), l->seen_us) &&
+           slots_has_room(&l->slots, line_own_of(l, target, t), l->seen_us);
+}
+
 struct health *line_health_of(const struct line *l, const struct line_model *m, size_t target)
 {
     return &l->healths[m->health[target]];
@@ -90,10 +101,11 @@ uint64_t line_usable(const struct line *l, const struct line_model *m, const str
 {
     uint64_t usable = 0;
 
-    for (uint64_t left = open & ~t->never & ~(t->rested ? 0 : t->tried); left != 0; left &= left - 1) {
+    open &= ~t->never & line_tiers_mask(m, t->tiers_n);
+    for (uint64_t left = open & ~(t->rested ? 0 : t->tried); left != 0; left &= left - 1) {
         int i = __builtin_ctzll(left);
 
-        if (slots_has_room(&l->slots, line_counter_of(l, &m->targets[i], t), l->seen_us))
+        if (has_room(l, &m->targets[i], t))
             usable |= UINT64_C(1) << i;
     }
     return usable;
@@ -113,19 +125,38 @@ bool line_has_token(struct line *l, const struct ticket *t)
     return false;
 }
 
+/* Of n targets from there on, those in `here` that are nearest. */
+static uint64_t nearest(const struct line *l, const uint32_t *health, uint64_t here)
+{
+    int64_t least_us = INT64_MAX;
+    uint64_t near = 0;
+
+    for (uint64_t left = here; left != 0; left &= left - 1) {
+        int i = __builtin_ctzll(left);
+        int64_t us = l->loads[health[i]].distance_us;
+
+        if (us < least_us)
+            near = 0;
+        least_us = us < least_us ? us : least_us;
+        near |= us == least_us ? UINT64_C(1) << i : 0;
+    }
+    return near;
+}
+
 struct pick {
     int target, tier; /* target -1: none */
     enum choose_how how;
 };
 
-/* Of one tier's targets, those in `usable`. */
+/* Of one tier's targets, those in `usable`; by weight only among the nearest. */
 static struct pick pick_in(struct line *l, struct line_model *m, const struct ticket *t, size_t tier,
                            uint64_t usable, struct rng *dice)
 {
     size_t from = tier > 0 ? m->tiers[tier - 1].end : 0, n = m->tiers[tier].end - from;
-    uint64_t here = usable >> from;
+    uint64_t here = n >= 64 ? usable : usable >> from & ((UINT64_C(1) << n) - 1);
     struct choose_set set = {l->loads, m->tiers[tier].weighted ? m->peers + from : NULL, n, m->health + from};
-    struct choose_ask ask = {here, t->call.prompt_tokens, NULL, l->seen_us};
+    struct choose_ask ask = {m->tiers[tier].weighted ? nearest(l, m->health + from, here) : here,
+                             t->call.prompt_tokens, NULL, l->seen_us};
     struct choose_why why;
     int got;
 
@@ -150,7 +181,7 @@ static bool listens(const struct line *l, const struct line_model *m, const stru
     size_t from = t->tier > 0 ? m->tiers[t->tier - 1].end : 0;
     bool by_cost = !m->tiers[t->tier].weighted && m->tiers[t->tier].end - from > 1;
 
-    return by_cost || slots_learns(&l->slots, t->counter) ||
+    return by_cost || slots_learns(&l->slots, t->counter) || slots_learns(&l->slots, t->own) ||
            health_listens(line_health_of(l, m, (size_t)t->target), &t->probe);
 }
 
@@ -171,7 +202,10 @@ bool line_reserve(struct line *l, struct line_model *m, struct ticket *t, struct
     t->endpoint = m->targets[t->target].endpoint;
     t->counter = line_counter_of(l, &m->targets[t->target], t);
     h = line_health_of(l, m, (size_t)t->target);
+    t->own = line_own_of(l, &m->targets[t->target], t);
+    t->own_call.prompt_tokens = t->call.prompt_tokens;
     slots_reserve(&l->slots, t->counter, &t->call, l->seen_us);
+    slots_reserve(&l->slots, t->own, &t->own_call, l->seen_us);
     t->probe.again = t->tried >> t->target & 1;
     health_take(h, &t->probe, t->call.prompt_tokens, l->seen_us, t->target == line_last_of(l, m));
     if (needs_token(t))

@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "policy/line_private.h"
+#include "policy/price.h"
 
 _Static_assert(LINE_TARGETS_MAX <= 64, "a set of targets is 64 bits");
 #define KEYS_BLOCK 4096
@@ -38,8 +39,10 @@ static void target_init(struct line *l, const struct line_part *p, const struct 
 {
     t->endpoint = ct->endpoint;
     t->account = slots_of_account(&l->slots, account_rule(p, p->cfg->endpoints[ct->endpoint].account));
+    t->owns = slots_of_account(&l->slots, account_rule(p, p->cfg->endpoints[ct->endpoint].own - 1));
     t->fixed = ct->model.p != NULL;
     t->counter = t->fixed ? slots_find(&l->slots, t->account, ct->model) : SLOTS_UNLIMITED;
+    t->own = t->fixed ? slots_find(&l->slots, t->owns, ct->model) : SLOTS_UNLIMITED;
 }
 
 /* One record for each endpoint, by name and url, and model there, over all configurations: a reload that
@@ -69,9 +72,13 @@ static size_t find_health(struct line *l, const struct line_part *p, const struc
     if (h->endpoint != ep) { /* a newer configuration's */
         health_init(h, &l->loads[found - 1], (int)p->cfg->opt.failures_max);
         h->endpoint = ep;
+        l->loads[found - 1].distance_us = ep->distance_us;
+        l->prices[found - 1] = NULL;
         h->account = account_rule(p, ep->account);
         h->model = ct->model;
     }
+    if (l->prices[found - 1] == NULL)
+        l->prices[found - 1] = ct->price != NULL ? ct->price : ep->price;
     return found - 1;
 }
 
@@ -93,6 +100,9 @@ static void model_init(struct line *l, struct line_model *m, const struct line_p
     m->peers = mem_zalloc(n * sizeof(*m->peers));
     m->health = mem_zalloc(n * sizeof(*m->health));
     m->tiers = mem_zalloc(cm->tiers_n * sizeof(*m->tiers));
+    m->spill_us = cm->spill_after_us;
+    if (m->spill_us > 0 && m->spill_us != CLOCK_NEVER_US && cm->tiers_n > 1)
+        m->etas = mem_zalloc(cm->tiers_n * sizeof(*m->etas));
     for (int k = 0; k < PRIORITY_N; k++)
         list_init(&m->waiting[k]);
     for (size_t i = 0; i < cm->tiers_n; i++) {
@@ -136,12 +146,13 @@ struct line *line_new_of(const struct line_part *parts, size_t parts_n)
     l->models = mem_zalloc(n * sizeof(*l->models));
     l->healths = mem_zalloc(targets_n * sizeof(*l->healths));
     l->loads = mem_zalloc(targets_n * sizeof(*l->loads));
+    l->prices = mem_zalloc(targets_n * sizeof(const struct config_price *));
     map_init(&known.healths);
     arena_init(&known.arena, NULL, 0, KEYS_BLOCK);
     list_init(&l->held);
     list_init(&l->resting);
     retry_init(&l->retry, 0);
-    l->wake_us = CLOCK_NEVER_US;
+    l->wake_us = l->spills_us = CLOCK_NEVER_US;
     slots_init(&l->slots);
     for (size_t i = 0; i < parts_n; i++) {
         const struct line_part *p = &parts[i];
@@ -154,6 +165,19 @@ struct line *line_new_of(const struct line_part *parts, size_t parts_n)
     map_fini(&known.healths);
     arena_fini(&known.arena);
     return l;
+}
+
+int64_t line_reprice(struct line *l, int64_t wall_us)
+{
+    int64_t until_us = CLOCK_NEVER_US;
+
+    for (size_t i = 0; i < l->healths_n; i++) {
+        int64_t us;
+
+        l->loads[i].price = price_now(l->prices[i], wall_us, &us);
+        until_us = us < until_us ? us : until_us;
+    }
+    return until_us;
 }
 
 struct line *line_new(const struct config *cfg, const int *models, size_t models_n)
@@ -175,10 +199,12 @@ void line_free(struct line **lp)
         mem_free(l->models[i].peers);
         mem_free(l->models[i].health);
         mem_free(l->models[i].tiers);
+        mem_free(l->models[i].etas);
     }
     slots_fini(&l->slots);
     mem_free(l->healths);
     mem_free(l->loads);
+    mem_free(l->prices);
     mem_free(l->models);
     mem_free(l);
     *lp = NULL;
@@ -192,6 +218,7 @@ static void move_waiting(struct line_model *from, struct line *to)
     for (int p = 0; p < PRIORITY_N; p++)
         list_move(&m->waiting[p], &from->waiting[p]);
     m->waiting_n = from->waiting_n;
+    to->spills_us = to->seen_us; /* they are looked at with the first offer */
     to->waiting_n += from->waiting_n;
     from->waiting_n = 0;
 }
@@ -199,7 +226,7 @@ static void move_waiting(struct line_model *from, struct line *to)
 static void move_held(struct line *from, struct ticket *t, struct line *to)
 {
     struct line_model *m = line_model_of(to, t->edition, t->model);
-    int counter;
+    int counter, own;
 
     list_remove(&t->held);
     from->held_n--;
@@ -207,7 +234,13 @@ static void move_held(struct line *from, struct ticket *t, struct line *to)
     counter = line_counter_of(to, &m->targets[t->target], t);
     slots_carry(&from->slots, t->counter, &to->slots, counter);
     t->counter = counter;
-    __atomic_store_n(&t->learns, slots_learns(&to->slots, counter), __ATOMIC_RELAXED);
+    from->own_n -= t->own != SLOTS_UNLIMITED;
+    own = line_own_of(to, &m->targets[t->target], t);
+    slots_carry(&from->slots, t->own, &to->slots, own);
+    t->own = own;
+    to->own_n += own != SLOTS_UNLIMITED;
+    __atomic_store_n(&t->learns, slots_learns(&to->slots, counter) || slots_learns(&to->slots, own),
+                     __ATOMIC_RELAXED);
     list_push_back(&to->held, &t->held);
     to->held_n++;
     to->unlimited_n += t->counter == SLOTS_UNLIMITED;
@@ -220,8 +253,11 @@ static void move_learned(const struct line *from, const struct line_model *m, st
 
     for (size_t i = 0; n != NULL && i < m->targets_n; i++) {
         slots_inherit(&to->slots, n->targets[i].account, &from->slots, m->targets[i].account);
+        slots_inherit(&to->slots, n->targets[i].owns, &from->slots, m->targets[i].owns);
         health_inherit(line_health_of(to, n, i), line_health_of(from, m, i));
     }
+    for (size_t k = 0; n != NULL && n->etas != NULL && k < n->tiers_n; k++)
+        n->etas[k] = m->etas[k];
     if (from->retry.firsts >= to->retry.firsts)
         to->retry = from->retry;
 }

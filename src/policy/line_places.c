@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How many wait in the line, and in which place a ticket stands. Who rests stands behind all others of its
- * model until it takes its place again. */
+/* What a line shows: how many wait and in which place a ticket stands, what is in use, and how its targets
+ * are. Who rests stands behind all others of its model until it takes its place again. */
 #include "base/assert.h"
 #include "policy/line_private.h"
 
@@ -64,4 +64,41 @@ size_t line_place(struct line *l, const struct ticket *t, int64_t now_us)
         m->counted_us = now_us;
     }
     return t->place;
+}
+
+void line_counters(const struct line *l, void (*show)(void *ud, const struct slots_counter *c), void *ud)
+{
+    for (size_t i = 0; i < l->slots.counters_n; i++)
+        show(ud, &l->slots.counters[i]);
+}
+
+/* A newer configuration has the same endpoint at another url. */
+static bool is_named_again(const struct line *l, size_t i)
+{
+    for (size_t k = i + 1; k < l->healths_n; k++) {
+        if (slice_eq(slice_of(l->healths[k].endpoint->name), slice_of(l->healths[i].endpoint->name)) &&
+            slice_eq(l->healths[k].model, l->healths[i].model))
+            return true;
+    }
+    return false;
+}
+
+void line_healths(const struct line *l, void (*show)(void *ud, const struct health *h), void *ud)
+{
+    bool several = l->models_n > 0 && l->models[0].edition != l->models[l->models_n - 1].edition;
+
+    for (size_t i = 0; i < l->healths_n; i++) {
+        if (!several || !is_named_again(l, i))
+            show(ud, &l->healths[i]);
+    }
+}
+
+size_t line_used(const struct line *l)
+{
+    return l->held_n;
+}
+
+size_t line_waiting(const struct line *l)
+{
+    return l->waiting_n;
 }

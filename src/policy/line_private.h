@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* Private to the line: what it is made of, for the files that work on it: line.c (who waits and who is next),
- * line_choose.c (where a ticket may go), line_looks.c (what is told of that), line_layout.c (making and
- * moving). */
+ * line_choose.c (where a ticket may go), line_spill.c (which tiers are open to it), line_looks.c (what is
+ * told of that), line_layout.c (making and moving). */
 #ifndef POLICY_LINE_PRIVATE_H
 #define POLICY_LINE_PRIVATE_H
 
 #include "policy/balance.h"
+#include "policy/eta.h"
 #include "policy/line.h"
 #include "policy/slots.h"
 
 struct line_target {
     int endpoint, tier;
     bool fixed;                 /* it names its model, so that its counter is known */
-    int counter;                /* if fixed */
+    int counter, own;           /* if fixed: of its account, and of the endpoint itself */
     struct slots_range account; /* else: found by the ticket's upstream name */
+    struct slots_range owns;
 };
 
 struct line_tier {
@@ -30,6 +32,8 @@ struct line_model {
     struct balance_peer *peers;  /* beside targets */
     uint32_t *health;            /* beside targets: which of the line's */
     struct line_tier *tiers;
+    int64_t spill_us; /* how long a ticket waits for a tier before the next one is open to it */
+    struct eta *etas; /* beside tiers: how fast those before it serve who waits; NULL: all are always open */
     struct list waiting[PRIORITY_N];
     size_t waiting_n;
     int64_t counted_us; /* when the places of those who wait were counted */
@@ -38,7 +42,8 @@ struct line_model {
 struct line {
     struct slots slots;
     struct health *healths;
-    struct choose_target *loads; /* beside healths */
+    struct choose_target *loads;        /* beside healths */
+    const struct config_price **prices; /* beside healths; NULL: none was given */
     size_t healths_n;
     struct retry_budget retry;
     bool starved;              /* somebody has waited for a token of it since everything was offered last */
@@ -49,19 +54,31 @@ struct line {
     size_t resting_n;
     struct list held;   /* tickets GRANTED or TAKEN, by their `held` */
     size_t held_n;      /* how many these are */
-    size_t unlimited_n; /* of these, on no counter */
+    size_t unlimited_n; /* of these, on no counter of an account */
+    size_t own_n;       /* of these, on one of an endpoint */
     int64_t seen_us;    /* the latest time that was passed in */
     int64_t wake_us;    /* line_wake_us */
+    int64_t spills_us;  /* when a tier may open to somebody who waits */
 };
 
 struct line_model *line_model_find(const struct line *l, int edition, int model); /* NULL: it is not here */
 struct line_model *line_model_of(const struct line *l, int edition, int model);
-/* The slot counter that a ticket would need for a target. */
+/* The slot counter of its account that a ticket would need for a target, and that of the endpoint itself. */
 int line_counter_of(const struct line *l, const struct line_target *target, const struct ticket *t);
+int line_own_of(const struct line *l, const struct line_target *target, const struct ticket *t);
 struct health *line_health_of(const struct line *l, const struct line_model *m, size_t target);
 
 /* Those whose health lets a call go now, a bit per target. Changes nothing that matters. */
 uint64_t line_open(const struct line *l, const struct line_model *m);
+/* The targets of the first so many tiers; at least one. */
+uint64_t line_tiers_mask(const struct line_model *m, size_t tiers_n);
+/* Sees which tiers are open to a ticket, or to all that wait. */
+void line_open_tiers(struct line *l, const struct line_model *m, struct ticket *t);
+void line_open_all(struct line *l);
+/* A ticket begins to wait in its place, leaves it without a grant, or was granted t->target. */
+void line_note_came(const struct line *l, struct line_model *m, const struct ticket *t);
+void line_note_left(const struct line *l, struct line_model *m);
+void line_note_served(const struct line *l, struct line_model *m, const struct ticket *t);
 /* Those of them that a ticket could be granted, were there a token of the retry budget where it needs one. */
 uint64_t line_usable(const struct line *l, const struct line_model *m, const struct ticket *t, uint64_t open);
 /* Whether it has that token, or needs none. */

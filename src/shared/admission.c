@@ -205,6 +205,11 @@ size_t admission_position(const struct seat *s, int64_t now_us)
     return place;
 }
 
+int64_t admission_reprice(struct admission *a, int64_t wall_us)
+{
+    return hall_reprice(a->hall, wall_us);
+}
+
 void admission_counters(struct admission *a, void (*show)(void *ud, const struct slots_counter *c), void *ud)
 {
     hall_counters(a->hall, show, ud);

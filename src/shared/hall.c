@@ -160,6 +160,8 @@ static void lay_out(struct hall *h, hall_grants post)
 
     collect(h, &y);
     make_lines(&y);
+    for (size_t g = 0; g < y.groups_n; g++)
+        (void)line_reprice(y.lines[g], h->wall_us);
     for (int i = 0; i < HALL_LOCKS; i++)
         pthread_mutex_lock(&h->locks[i].mutex);
     take_over(h, &y, post);
@@ -269,6 +271,23 @@ int64_t hall_ring(struct hall *h, int64_t now_us, struct rng *dice, hall_grants 
         pthread_mutex_unlock(&h->locks[k].mutex);
     }
     return next_us;
+}
+
+int64_t hall_reprice(struct hall *h, int64_t wall_us)
+{
+    int64_t until_us = CLOCK_NEVER_US;
+
+    h->wall_us = wall_us;
+    for (size_t k = 0; k < HALL_LOCKS; k++) {
+        pthread_mutex_lock(&h->locks[k].mutex);
+        for (size_t g = k; g < h->lines_n; g += HALL_LOCKS) {
+            int64_t us = line_reprice(h->lines[g], wall_us);
+
+            until_us = us < until_us ? us : until_us;
+        }
+        pthread_mutex_unlock(&h->locks[k].mutex);
+    }
+    return until_us;
 }
 
 size_t hall_used(struct hall *h)

@@ -42,6 +42,7 @@ struct hall {
     size_t lines_n;
     struct list sides; /* ascending by edition */
     int last_edition;
+    int64_t wall_us; /* the time that prices are those of */
 };
 
 /* What may be done with those who got a slot by the new layout; under all locks. */
@@ -60,6 +61,9 @@ void hall_unlock(struct hall *h, int group);
 /* Offers what has opened with time in every line where that is due (line_wake_us); returns when the next is,
  * or CLOCK_NEVER_US. Takes one lock at a time. */
 int64_t hall_ring(struct hall *h, int64_t now_us, struct rng *dice, hall_grants post);
+/* Notes what targets cost at that time of the wall clock; returns when that may change, or CLOCK_NEVER_US.
+ * Thread: that of hall_enter. */
+int64_t hall_reprice(struct hall *h, int64_t wall_us);
 /* Shows every counter, under the lock of its line. */
 void hall_counters(struct hall *h, void (*show)(void *ud, const struct slots_counter *c), void *ud);
 /* Shows the health of every endpoint and model, under the lock of its line. */
