@@ -84,11 +84,12 @@ static const struct field fields[] = {
     {"learn", read_learn, NULL, false},
 };
 
-/* Without slots an account that learns has one counter for all its models, and no cap. */
+/* One counter for all models, of a number that nobody has said. */
+static const struct config_slots ANY = {{"*", 1}, 0};
+
+/* Without slots an account that learns has that, and no cap. */
 static void complete(struct draft *d, const struct node *n, struct config_account *account)
 {
-    static const struct config_slots ANY = {{"*", 1}, 0};
-
     if (account->slots_n > 0 || d->notes->errors_n > 0)
         return;
     if (!account->learn) {
@@ -125,11 +126,18 @@ void accounts_add_own(struct draft *d)
     for (size_t i = 0; i < c->accounts_n; i++)
         all[i] = c->accounts[i];
     for (size_t i = 0; i < c->endpoints_n; i++) {
+        bool told = e[i].signals && e[i].provider != PROVIDER_VLLM; /* which does not say how many it has */
+
+        if (e[i].slots_n == 0 && (e[i].learn || told)) {
+            e[i].slots = &ANY;
+            e[i].slots_n = 1;
+        }
         if (e[i].slots_n == 0)
             continue;
         e[i].own = (int)c->accounts_n + 1;
         all[c->accounts_n++] =
             (struct config_account){.name = arena_printf(d->arena, "endpoint:%s", e[i].name).p,
+                                    .learn = e[i].learn,
                                     .slots = e[i].slots,
                                     .slots_n = e[i].slots_n};
     }

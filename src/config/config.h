@@ -130,7 +130,6 @@ struct config_endpoint {
     const char *name;
     enum provider provider;
     struct slice url; /* for messages: as written, or with the provider's own path where it has none */
-    bool tls;
     const char *host; /* without brackets */
     uint16_t port;
     struct slice base_path; /* "" or "/v1": no slash at the end */
@@ -139,10 +138,9 @@ struct config_endpoint {
     struct slice secret;              /* KEY_OWN */
     const char *secret_from;          /* KEY_OWN: where the secret was read, for messages */
     int account;                      /* index or -1 */
+    int own;                          /* 1 + index of the account made of them; 0: there is none */
     const struct config_slots *slots; /* of its own, besides the account's */
     size_t slots_n;
-    int own;                              /* 1 + index of the account made of them; 0: there is none */
-    bool local;                           /* sensitive requests may go there */
     const char *region;                   /* or NULL */
     int64_t distance_us;                  /* from the gateway's region; 0: it is the same, or not known */
     const struct config_price *price;     /* or NULL */
@@ -151,6 +149,10 @@ struct config_endpoint {
     const char *server_name;              /* for SNI and verification, or NULL: host */
     const struct config_proxy *proxy;     /* or NULL */
     const char *socket;                   /* Unix socket where it is reached, "/PATH" or "@NAME"; or NULL */
+    bool tls;
+    bool learn;   /* its own slots are learned, below these */
+    bool signals; /* it is asked what load it has (llm/signals.h) */
+    bool local;   /* sensitive requests may go there */
 };
 
 /* One entry of a tier. */

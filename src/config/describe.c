@@ -134,7 +134,11 @@ static void say_own(const struct config *c, const struct config_endpoint *e, str
     char far[32];
 
     if (slots > 0)
-        SAY(out, ", %d slot%s of its own", slots, slots > 1 ? "s" : "");
+        SAY(out, ", %s%d slot%s of its own", e->learn ? "learns up to " : "", slots, slots > 1 ? "s" : "");
+    else if (e->learn)
+        SAY(out, ", learns its own slots");
+    if (e->signals)
+        SAY(out, ", asked for its load");
     if (e->region)
         SAY(out, ", region %s", e->region);
     if (e->region && c->region && e->distance_us > 0)

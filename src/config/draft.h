@@ -36,8 +36,8 @@ void listeners_read(struct draft *d);
 void cors_read(struct draft *d);
 void accounts_read(struct draft *d);
 /* {MODEL: NUMBER}, or a number for "*" where that is allowed. */
-void accounts_read_slots(struct draft *d, const struct node *n, bool number,
-                         const struct config_slots **slots, size_t *slots_n);
+void accounts_read_slots(struct draft *d, const struct node *n, bool number, const struct config_slots **out,
+                         size_t *out_n);
 /* Makes an account of the slots of each endpoint that has some; when nothing is wrong, after all else. */
 void accounts_add_own(struct draft *d);
 void endpoints_read(struct draft *d);

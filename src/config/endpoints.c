@@ -185,6 +185,24 @@ static void read_slots(struct draft *d, const struct node *n, void *into)
     accounts_read_slots(d, n, true, &e->slots, &e->slots_n);
 }
 
+static void read_learn(struct draft *d, const struct node *n, void *into)
+{
+    struct config_endpoint *e = into;
+    int64_t learn;
+
+    if (value_bool(d->notes, n, &learn))
+        e->learn = learn != 0;
+}
+
+static void read_signals(struct draft *d, const struct node *n, void *into)
+{
+    struct config_endpoint *e = into;
+    int64_t signals;
+
+    if (value_bool(d->notes, n, &signals))
+        e->signals = signals != 0;
+}
+
 static void read_local(struct draft *d, const struct node *n, void *into)
 {
     struct config_endpoint *e = into;
@@ -203,6 +221,8 @@ static const struct field fields[] = {
     {"region", read_region, NULL, false},
     {"local", read_local, NULL, false},
     {"slots", read_slots, NULL, false},
+    {"learn", read_learn, NULL, false},
+    {"signals", read_signals, NULL, false},
     {"price", read_price, NULL, false},
     {"ca_file", way_read_ca_file, NULL, false},
     {"client_cert", way_read_client_cert, NULL, false},
@@ -211,6 +231,20 @@ static const struct field fields[] = {
     {"proxy", way_read_proxy, NULL, false},
     {"socket", way_read_socket, NULL, false},
 };
+
+/* Those that have a page for it are asked, if nothing else is said; others cannot be. */
+static void settle_signals(struct draft *d, struct config_endpoint *e, const struct node *n)
+{
+    const struct node *said = node_find(n, "signals");
+    bool can =
+        e->provider == PROVIDER_LLAMA || e->provider == PROVIDER_VLLM || e->provider == PROVIDER_SGLANG;
+
+    if (!said)
+        e->signals = can;
+    else if (e->signals && !can)
+        notes_error(d->notes, said->at,
+                    "signals: only llama, vllm and sglang have a page that says what load they have");
+}
 
 static void add_path(struct draft *d, struct config_endpoint *e)
 {
@@ -253,6 +287,7 @@ void endpoints_read(struct draft *d)
     for (const struct node *n = d->endpoints->first; n; n = n->next, i++) {
         endpoints[i].account = -1;
         if (fields_read(d, n, "an endpoint", fields, COUNT_OF(fields), &endpoints[i]) && endpoints[i].host) {
+            settle_signals(d, &endpoints[i], n);
             add_path(d, &endpoints[i]);
             way_settle(d, &endpoints[i], n);
             warn(d, &endpoints[i], n);

@@ -30,6 +30,7 @@ static void disguise(struct stage *s, struct config_endpoint *e, int original)
     e->authority = arena_printf(arena, "%s:%u", at.host, (unsigned)at.port);
     e->ca_file = e->client_cert = e->client_key = e->server_name = e->socket = NULL;
     e->proxy = NULL;
+    e->signals = false; /* its stand-in has no load of its own */
     if (e->key_mode == KEY_OWN)
         e->secret = SLICE("made-up");
 }

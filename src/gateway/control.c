@@ -10,6 +10,7 @@
 #include "gateway/desk.h"
 #include "gateway/edition.h"
 #include "gateway/explain.h"
+#include "gateway/polling.h"
 #include "gateway/sides.h"
 #include "gateway/worker.h"
 #include "shared/admission.h"
@@ -21,6 +22,7 @@ struct control {
     struct sides *sides;
     struct reload *reload;
     struct explains *explains;
+    struct polling *polling;
     size_t drained_n;
     bool draining, cutting, done;
     struct timer patience;
@@ -49,7 +51,7 @@ enum err control_put_in_force(struct control *k, struct config *cfg)
 /* The wall clock may be set: nobody trusts it for longer. */
 #define REPRICE_US (60 * CLOCK_SECOND_US)
 
-void control_reprice(struct control *k)
+static void reprice(struct control *k)
 {
     int64_t wall_us = k->loop->wall_us, until_us = admission_reprice(k->app->edition->admission, wall_us);
 
@@ -62,7 +64,14 @@ void control_reprice(struct control *k)
 
 static void on_prices(struct timer *t)
 {
-    control_reprice(CONTAINER_OF(t, struct control, prices));
+    reprice(CONTAINER_OF(t, struct control, prices));
+}
+
+void control_follow(struct control *k)
+{
+    reprice(k);
+    if (!k->draining)
+        polling_follow(k->polling);
 }
 
 /* -- draining -------------------------------------------------------------------------------------------- */
@@ -87,6 +96,7 @@ static void finish(struct control *k)
     k->done = true;
     timer_stop(&k->loop->wheel, &k->patience);
     timer_stop(&k->loop->wheel, &k->prices);
+    polling_stop(k->polling);
     k->opts.on_drained(k->opts.ud);
 }
 
@@ -152,7 +162,8 @@ struct control *control_new(struct app *a, struct loop *l, const struct control_
     timer_init(&k->patience, on_patience);
     timer_init(&k->prices, on_prices);
     a->control = k;
-    control_reprice(k);
+    k->polling = polling_new(a, l);
+    control_follow(k);
     k->sides = sides_open(l, &pages, which);
     if (k->sides == NULL)
         control_free(&k);
@@ -170,6 +181,7 @@ void control_free(struct control **kp)
     explains_free(&k->explains);
     timer_stop(&k->loop->wheel, &k->patience);
     timer_stop(&k->loop->wheel, &k->prices);
+    polling_free(&k->polling);
     LIST_EACH_SAFE (n, next, &k->app->desks) {
         struct desk *d = CONTAINER_OF(n, struct desk, node);
 

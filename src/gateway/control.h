@@ -30,9 +30,9 @@ void control_reload(struct control *k, const char *asked_by);
 /* For rehearsals: the same with a configuration that has been read already. */
 enum err control_put_in_force(struct control *k, struct config *cfg);
 
-/* What targets cost is noted now, and again whenever it may have changed; due when another edition is in
- * force. Thread: control's. */
-void control_reprice(struct control *k);
+/* Another edition is in force: prices are those of its targets, and its engines are asked for their load.
+ * Thread: control's. */
+void control_follow(struct control *k);
 
 /* Begins the drain: /readyz fails at once; see options timeouts.drain_delay and timeouts.drain. Thread:
  * control's. */

@@ -42,10 +42,8 @@ void desk_free(struct desk **dp)
     mem_free(d);
 }
 
-/* How connections to an endpoint are made and kept. */
-static struct pool_opts way_to(const struct desk *d, size_t endpoint)
+struct pool_opts desk_way_to(const struct edition *e, size_t endpoint)
 {
-    const struct edition *e = d->edition;
     const struct config_endpoint *ep = &e->cfg->endpoints[endpoint];
     const struct config_options *opt = &e->cfg->opt;
     struct pool_opts o = {.host = ep->host,
@@ -55,9 +53,7 @@ static struct pool_opts way_to(const struct desk *d, size_t endpoint)
                           .connect_us = opt->connect_us,
                           .idle_us = opt->pool_idle_us,
                           .age_us = opt->pool_age_us,
-                          .idle_max = (size_t)opt->pool_max,
-                          .note = ebb_note_resting,
-                          .ud = d->w};
+                          .idle_max = (size_t)opt->pool_max};
 
     if (ep->socket != NULL)
         ASSERT(addr_of_unix(slice_of(ep->socket), &o.at));
@@ -75,8 +71,10 @@ void desk_open(struct desk *d)
     d->users_n = 1;
     d->pools = mem_zalloc((cfg->endpoints_n + 1) * sizeof *d->pools);
     for (size_t i = 0; i < cfg->endpoints_n; i++) {
-        struct pool_opts o = way_to(d, i);
+        struct pool_opts o = desk_way_to(d->edition, i);
 
+        o.note = ebb_note_resting;
+        o.ud = d->w;
         pool_init(&d->pools[i], d->w->loop, &o);
     }
 }

@@ -38,6 +38,8 @@ struct desk {
     struct message message;  /* to the worker, then to the control thread */
 };
 
+/* How connections to an endpoint are made and kept. */
+struct pool_opts desk_way_to(const struct edition *e, size_t endpoint);
 /* Thread: control's. The desk is SENT, in app->desks, and has a reference to the edition. */
 struct desk *desk_new(struct worker *w, struct edition *e);
 /* Thread: control's; nobody else has it. Its figures are added to those of the control thread. */

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "gateway/discard.h"
+#include "gateway/polling.h"
 #include "gateway/prepare.h"
 #include "gateway/record.h"
 #include "gateway/telling.h"
@@ -148,6 +149,7 @@ static enum err on_call_head(void *ud, const struct http_response *rs)
 
     f->facts.down = headers_down(&flight_config(f)->endpoints[f->facts.endpoint], f->verdict.opts.secret, rs,
                                  &f->arena, &f->facts.down_n);
+    polling_hear(f->desk->edition, f->seat.ticket.model, f->facts.endpoint, rs, f->w->loop);
     return verdict_head(&f->verdict, rs);
 }
 

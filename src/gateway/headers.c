@@ -8,7 +8,15 @@
 #include "llm/redact.h"
 
 enum way { UP, DOWN };
-enum rule { RULE_OURS, RULE_CREDENTIAL, RULE_FORWARD, RULE_KEY_CLIENT, RULE_MESSAGES, RULE_NEVER };
+enum rule {
+    RULE_OURS,
+    RULE_SOMETIMES,
+    RULE_CREDENTIAL,
+    RULE_FORWARD,
+    RULE_KEY_CLIENT,
+    RULE_MESSAGES,
+    RULE_NEVER
+};
 
 static const struct row {
     const char *name;
@@ -127,6 +135,10 @@ size_t headers_up(const struct headers_ask *ask, struct arena *arena, struct hea
     out[n++] = (struct header){SLICE("User-Agent"), SLICE("tidegate")};
     out[n++] = (struct header){SLICE("X-Request-Id"), ask->request_id};
     out[n++] = (struct header){SLICE("X-Tidegate-Hops"), hops(ask->hops + 1)};
+    if (ask->sensitive && ask->endpoint->provider == PROVIDER_TIDEGATE)
+        out[n++] = (struct header){SLICE("X-Tidegate-Sensitive"), SLICE("local-only")};
+    if (ask->endpoint->provider == PROVIDER_VLLM && ask->endpoint->signals && !ask->stream)
+        out[n++] = (struct header){SLICE("Endpoint-Load-Metrics-Format"), SLICE("TEXT")};
     n = add_credential(ask, api_key, arena, out, n);
     for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
         struct slice v =

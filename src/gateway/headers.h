@@ -7,7 +7,7 @@
 #include "http/message.h"
 #include "llm/dialect.h"
 
-#define HEADERS_UP_MAX 18
+#define HEADERS_UP_MAX 20
 #define HEADERS_KEPT_MAX 9
 #define HEADERS_DOWN_MAX 5
 
@@ -20,6 +20,7 @@ struct headers_ask {
     bool stream;
     int hops; /* gateways before this one */
     enum surface_id surface;
+    bool sensitive;
 };
 
 struct arena;

@@ -5,6 +5,8 @@
  * that his browser shows may not: see is_from_a_browser and is_by_name. */
 #include "gateway/pages.h"
 
+#include <limits.h>
+
 #include "base/id.h"
 #include "base/mem.h"
 #include "gateway/app.h"
@@ -73,6 +75,8 @@ static void add_counter(void *ud, const struct slots_counter *c)
     struct buf *out = ud;
     char model[MODEL_LABEL_MAX];
 
+    if (slots_limit(c) == INT_MAX) /* nobody has said how many */
+        return;
     metrics_escape(model, sizeof model, c->model);
     (void)!buf_printf(out, "tidegate_account_slots{account=\"%s\",model=\"%s\"} %d\n", c->account->name,
                       model, slots_limit(c));

@@ -82,11 +82,14 @@ void prepare_request(const struct prepare_ask *ask, struct arena *arena, struct 
         .client = ask->kept,
         .client_n = ask->kept_n,
         .stream = ask->request->stream,
+        .sensitive = ask->request->sensitive,
         .hops = ask->hops,
         .surface = surface,
     };
     struct header *headers = arena_alloc(arena, HEADERS_UP_MAX * sizeof *headers);
 
+    /* Rules have left it no other target; should that ever fail, nothing is better than the wrong place. */
+    ASSERT(!ask->request->sensitive || ep->local);
     *out = (struct client_request){
         .method = SLICE("POST"),
         .base_path = dialect_base(dialect_of(ask), surface, ep->base_path),

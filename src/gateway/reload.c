@@ -204,7 +204,7 @@ void reload_apply(struct reload *r, struct config *cfg, struct reload_result *ou
         put_in_force(r, cfg, out);
     done = out->err == ERR_OK;
     if (done && r->app->control != NULL)
-        control_reprice(r->app->control);
+        control_follow(r->app->control);
     m = r->app->control_metrics; /* of the edition in force now */
     metrics_add(m, METRIC_RELOADS, done ? STATS_RELOAD_DONE : STATS_RELOAD_REFUSED, 1);
     metrics_set(m, METRIC_RELOAD_OK, 0, done);

@@ -70,6 +70,7 @@ static enum err find_way(struct exchange *ex)
             ex->match.upstream = cfg->models[ex->way.model].name;
     }
     ex->silent = ex->way.never;
+    ex->request.sensitive = ex->way.sensitive;
     return err_of(end);
 }
 

@@ -24,6 +24,7 @@ struct request {
     bool has_developer; /* a message has the role "developer" */
     bool doubled;       /* model, stream or stream_options stands in it more than once */
     int n;              /* choices asked for; 1 when absent */
+    bool sensitive;     /* set by its owner: it may go to local endpoints and to no other */
     int64_t answer_max; /* tokens that each may have; -1: the client did not say */
     /* of a large body only (request_parse_large): */
     struct members_index index;      /* of `body`, in the arena */

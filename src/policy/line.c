@@ -427,6 +427,21 @@ void line_cancel(struct line *l, struct ticket *t, int64_t now_us, struct rng *d
     }
 }
 
+void line_hear(struct line *l, int edition, int model, int endpoint, const struct line_told *told,
+               int64_t now_us, struct rng *dice, struct list *grants)
+{
+    struct line_model *m = line_model_of(l, edition, model);
+    size_t i = 0;
+
+    while (i < m->targets_n && m->targets[i].endpoint != endpoint)
+        i++;
+    if (i == m->targets_n)
+        return;
+    see(l, now_us);
+    slots_tell(&l->slots, m->targets[i].owns, told->slots, told->queued, l->seen_us);
+    offer_all(l, dice, grants);
+}
+
 /* Asserts the order and the states in one list; returns its length. */
 static size_t check_list(const struct line *l, const struct line_model *m, enum priority p)
 {

@@ -89,6 +89,11 @@ enum line_verdict {
 struct line *line_new(const struct config *cfg, const int *models, size_t models_n);
 void line_free(struct line **l);
 
+/* slots 0, queued below 0: it does not say. */
+struct line_told {
+    int slots, queued;
+};
+
 /* Models of one configuration in a line that serves several. */
 struct line_part {
     int edition;
@@ -108,6 +113,10 @@ void line_move(struct line *from, struct line *(*line_of)(void *ud, int edition,
 /* Hands out what is free, as a release does; due also at line_wake_us. */
 void line_offer(struct line *l, int64_t now_us, struct rng *dice, struct list *grants);
 
+/* What the endpoint of a model's target has said of its own slots and queue. Slots that it adds are handed
+ * out. */
+void line_hear(struct line *l, int edition, int model, int endpoint, const struct line_told *told,
+               int64_t now_us, struct rng *dice, struct list *grants);
 /* Notes what targets cost at a time of the wall clock; returns when that may change, or CLOCK_NEVER_US. */
 int64_t line_reprice(struct line *l, int64_t wall_us);
 

@@ -81,7 +81,7 @@ static void tell(const struct scene *s, size_t i, struct look *k)
 {
     const struct ticket *t = s->t;
     struct health *h = line_health_of(s->l, s->m, i);
-    int counter = line_counter_of(s->l, &s->m->targets[i], t);
+    int counter = line_counter_of(s->l, &s->m->targets[i], t), own = line_own_of(s->l, &s->m->targets[i], t);
     bool tried = t->tried >> i & 1, chosen = t->target == (int)i;
     int64_t now_us = s->l->seen_us, at_us = chosen ? now_us : health_next_us(h, now_us, (int)i == s->last);
 
@@ -94,6 +94,8 @@ static void tell(const struct scene *s, size_t i, struct look *k)
         tell_health(s->l, h, at_us, k);
     else if (!chosen && !slots_has_room(&s->l->slots, counter, now_us))
         tell_slots(s->l, counter, k);
+    else if (!chosen && !slots_has_room(&s->l->slots, own, now_us))
+        tell_slots(s->l, own, k);
     else
         tell_usable(s, i, k);
 }

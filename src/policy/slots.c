@@ -25,6 +25,8 @@ static struct slots_counter counter_of(const struct config_account *a, struct sl
 {
     struct slots_counter c = {.account = a, .model = model, .limit = cap > 0 ? cap : INT_MAX};
 
+    c.given = c.limit;
+
     if (a->learn) {
         c.limiter = MEM_NEW(struct limiter);
         limiter_init(c.limiter, &(struct limiter_opts){.cap = cap});
@@ -141,6 +143,24 @@ void slots_release(struct slots *s, int counter, const struct slots_call *c, con
         learn(at, c, r, now_us);
 }
 
+static int smaller(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+void slots_tell(struct slots *s, struct slots_range of, int slots, int queued, int64_t now_us)
+{
+    for (int i = of.first; i < of.first + of.n; i++) {
+        struct slots_counter *c = counter_at(s, i);
+
+        if (c->limiter != NULL)
+            limiter_hint(c->limiter, slots, queued, c->used, now_us);
+        else if (slots > 0)
+            c->limit = smaller(c->given, slots);
+        note_over(c);
+    }
+}
+
 void slots_carry(struct slots *from, int from_counter, struct slots *to, int to_counter)
 {
     if (from_counter != SLOTS_UNLIMITED) {
@@ -159,10 +179,14 @@ void slots_inherit(struct slots *to, struct slots_range of, const struct slots *
     for (int i = of.first; i < of.first + of.n; i++) {
         struct slots_counter *c = counter_at(to, i);
 
-        for (int k = was.first; c->limiter != NULL && k < was.first + was.n; k++) {
+        for (int k = was.first; k < was.first + was.n; k++) {
             const struct slots_counter *old = counter_at(from, k);
 
-            if (old->limiter == NULL || !slice_eq(old->model, c->model))
+            if (!slice_eq(old->model, c->model))
+                continue;
+            if (c->limiter == NULL && old->limit < old->given) /* an engine has said so */
+                c->limit = smaller(c->given, old->limit);
+            if (c->limiter == NULL || old->limiter == NULL)
                 continue;
             *c->limiter = *old->limiter;
             limiter_set_cap(c->limiter, c->limit == INT_MAX ? 0 : c->limit);

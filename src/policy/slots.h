@@ -22,6 +22,7 @@ struct slots_counter {
     const struct config_account *account; /* borrowed, as is its name */
     struct slice model;
     int limit, used;         /* limit: INT_MAX when none was given */
+    int given;               /* the limit of the configuration; what an engine says of itself lowers it */
     struct limiter *limiter; /* what it learns; NULL: nothing */
     int over; /* how far `used` may stand above the limit: what slots_carry brought and is not back yet */
 };
@@ -61,6 +62,8 @@ void slots_first(struct slots *s, int counter, struct slots_call *c, int64_t now
 /* It must be in use. r NULL: there was no call. */
 void slots_release(struct slots *s, int counter, const struct slots_call *c, const struct call_report *r,
                    int64_t now_us);
+/* What an engine says of its own slots and queue (limiter_hint), to counters that are its alone. */
+void slots_tell(struct slots *s, struct slots_range of, int slots, int queued, int64_t now_us);
 /* Reserves one in use that was reserved elsewhere, and gives it back there: may pass the limit. */
 void slots_carry(struct slots *from, int from_counter, struct slots *to, int to_counter);
 /* Goes on with what the counters of the same model names have learned. */

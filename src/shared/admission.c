@@ -205,6 +205,19 @@ size_t admission_position(const struct seat *s, int64_t now_us)
     return place;
 }
 
+void admission_tell(struct admission *a, int model, int endpoint, const struct line_told *told,
+                    int64_t now_us, struct rng *dice)
+{
+    struct list grants;
+    int group;
+    struct line *line = lock_line(a, model, &group);
+
+    list_init(&grants);
+    line_hear(line, a->side->edition, model, endpoint, told, now_us, dice, &grants);
+    post_grants(&grants);
+    hall_unlock(a->hall, group);
+}
+
 int64_t admission_reprice(struct admission *a, int64_t wall_us)
 {
     return hall_reprice(a->hall, wall_us);

@@ -68,6 +68,9 @@ size_t admission_position(const struct seat *s, int64_t now_us);
 /* Thread: any. Grants what has opened with time; returns when it is due again, or CLOCK_NEVER_US. Due when a
  * seat's wake_us says so: some seat's worker has to see to it, for nothing else happens then. */
 int64_t admission_ring(struct admission *a, int64_t now_us, struct rng *dice);
+/* What an endpoint of a model has said of its own slots and queue (line_hear). Thread: any. */
+void admission_tell(struct admission *a, int model, int endpoint, const struct line_told *told,
+                    int64_t now_us, struct rng *dice);
 /* Notes what targets cost at that time of the wall clock; returns when that may change, or CLOCK_NEVER_US.
  * Thread: that of admission_succeed. */
 int64_t admission_reprice(struct admission *a, int64_t wall_us);

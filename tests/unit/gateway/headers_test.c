@@ -48,7 +48,7 @@ static void up_make(struct up *u, enum key_mode mode, bool stream, struct slice 
 {
     struct config_endpoint ep = {.name = "e", .key_mode = mode, .secret = SLICE("own-secret")};
     struct headers_ask ask = {&ep, authorization, SLICE("req_1"), CLIENT, COUNT_OF(CLIENT), stream,
-                              0,   SURFACE_CHAT};
+                              0,   SURFACE_CHAT,  false};
 
     arena_init(&u->arena, NULL, 0, 4096);
     u->n = headers_up(&ask, &u->arena, u->rows);
@@ -168,7 +168,7 @@ static void check_rows_up(enum provider provider, enum key_mode mode, enum surfa
 {
     struct config_endpoint ep = {.provider = provider, .key_mode = mode, .secret = SLICE("own")};
     struct header client[COUNT_OF(TABLE)], kept[HEADERS_KEPT_MAX], up[HEADERS_UP_MAX];
-    struct headers_ask ask = {&ep, SLICE_NONE, SLICE("id"), kept, 0, false, 0, surface};
+    struct headers_ask ask = {&ep, SLICE_NONE, SLICE("id"), kept, 0, false, 0, surface, false};
     bool api_key = dialect_takes_api_key(dialect_get((enum dialect_id)provider), surface);
     struct arena arena;
     size_t n;
@@ -217,7 +217,8 @@ TEST(anthropic_gets_its_key_and_version_in_headers_of_its_own)
 {
     struct config_endpoint ep = {.provider = PROVIDER_ANTHROPIC, .key_mode = KEY_OWN, .secret = SLICE("own")};
     struct header client = {SLICE("Anthropic-Version"), SLICE("2099-01-01")}, up[HEADERS_UP_MAX];
-    struct headers_ask ask = {&ep, SLICE("Bearer c"), SLICE("id"), &client, 0, false, 0, SURFACE_MESSAGES};
+    struct headers_ask ask = {&ep, SLICE("Bearer c"), SLICE("id"), &client, 0, false,
+                              0,   SURFACE_MESSAGES,  false};
     struct arena arena;
     size_t n;
 
@@ -392,4 +393,41 @@ TEST(a_value_past_a_thousand_bytes_is_nobodys_trace)
         CHECK_INT(headers_keep(&client, 1, &arena, kept), n == 1024);
     }
     arena_fini(&arena);
+}
+
+static struct slice up_value(const struct config_endpoint *ep, bool stream, bool sensitive, const char *name)
+{
+    static struct header rows[HEADERS_UP_MAX];
+    static struct arena arena;
+    struct headers_ask ask = {.endpoint = ep,
+                              .request_id = SLICE("r"),
+                              .stream = stream,
+                              .surface = SURFACE_CHAT,
+                              .sensitive = sensitive};
+    struct slice got;
+
+    arena_init(&arena, NULL, 0, 4096);
+    got = http_header(rows, headers_up(&ask, &arena, rows), name);
+    arena_fini(&arena);
+    return got; /* these values are constants */
+}
+
+TEST(another_gateway_is_told_that_a_request_is_sensitive)
+{
+    static const struct config_endpoint gateway = {.provider = PROVIDER_TIDEGATE},
+                                        engine = {.provider = PROVIDER_LLAMA};
+
+    CHECK(slice_eq(up_value(&gateway, true, true, "x-tidegate-sensitive"), SLICE("local-only")));
+    CHECK(up_value(&gateway, true, false, "x-tidegate-sensitive").n == 0);
+    CHECK(up_value(&engine, true, true, "x-tidegate-sensitive").n == 0);
+}
+
+TEST(vllm_is_asked_for_its_load_with_plain_answers)
+{
+    static const struct config_endpoint vllm = {.provider = PROVIDER_VLLM, .signals = true},
+                                        silent = {.provider = PROVIDER_VLLM};
+
+    CHECK(slice_eq(up_value(&vllm, false, false, "endpoint-load-metrics-format"), SLICE("TEXT")));
+    CHECK(up_value(&vllm, true, false, "endpoint-load-metrics-format").n == 0);
+    CHECK(up_value(&silent, false, false, "endpoint-load-metrics-format").n == 0);
 }
