@@ -77,6 +77,13 @@ static void tell_usable(const struct scene *s, size_t i, struct look *k)
     look_set(k, 0, s->m->peers[i].weight);
 }
 
+/* spill_after keeps it for later: until the ticket has waited so long, at the latest. */
+static void tell_tier(const struct scene *s, size_t i, struct look *k)
+{
+    k->is = LOOK_LATER;
+    look_set(k, 0, s->t->arrived_us + s->m->targets[i].tier * s->m->spill_us - s->l->seen_us);
+}
+
 static void tell(const struct scene *s, size_t i, struct look *k)
 {
     const struct ticket *t = s->t;
@@ -90,6 +97,8 @@ static void tell(const struct scene *s, size_t i, struct look *k)
         k->is = LOOK_TRIED;
     else if (t->never >> i & 1)
         k->is = LOOK_NEVER;
+    else if (!chosen && s->m->targets[i].tier >= (int)t->tiers_n)
+        tell_tier(s, i, k);
     else if (at_us > now_us)
         tell_health(s->l, h, at_us, k);
     else if (!chosen && !slots_has_room(&s->l->slots, counter, now_us))

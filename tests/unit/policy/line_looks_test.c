@@ -8,7 +8,7 @@
 #define S CLOCK_SECOND_US
 #define NOW (1000 * S)
 
-enum { ONE, WEIGHTED, LEAST, TIERED, MANY };
+enum { ONE, WEIGHTED, LEAST, TIERED, MANY, SPILLED };
 
 #define FOUR                                           \
     {.endpoint = 3}, {.endpoint = 3}, {.endpoint = 3}, \
@@ -18,15 +18,18 @@ enum { ONE, WEIGHTED, LEAST, TIERED, MANY };
 static const struct config cfg = {
     .opt = {.line_max = 100, .attempts_max = 3, .failures_max = 5, .outage_us = 30 * S},
     ACCOUNTS({.name = "small", SLOTS({NAME("*"), 1})}),
-    ENDPOINTS({.name = "a", .account = 0}, {.name = "b", .account = -1}, {.name = "c", .account = -1},
-              {.name = "d", .account = -1}),
+    ENDPOINTS({.name = "a", .account = 0, .own = -1}, {.name = "b", .account = -1, .own = -1},
+              {.name = "c", .account = -1, .own = -1}, {.name = "d", .account = -1, .own = -1}),
     MODELS({.name = NAME("one"), TIERS({TARGETS({.endpoint = 1})})},
            {.name = NAME("weighted"),
             TIERS({TARGETS({.endpoint = 1, .weight = 70}, {.endpoint = 2, .weight = 30})})},
            {.name = NAME("least"), TIERS({TARGETS({.endpoint = 1}, {.endpoint = 2})})},
            {.name = NAME("tiered"),
             TIERS({TARGETS({.endpoint = 0})}, {TARGETS({.endpoint = 1})}, {TARGETS({.endpoint = 2})})},
-           {.name = NAME("many"), TIERS({TARGETS(FOUR, FOUR, FOUR)}, {TARGETS({.endpoint = 0})})}),
+           {.name = NAME("many"), TIERS({TARGETS(FOUR, FOUR, FOUR)}, {TARGETS({.endpoint = 0})})},
+           {.name = NAME("spilled"),
+            .spill_after_us = 2 * S,
+            TIERS({TARGETS({.endpoint = 0})}, {TARGETS({.endpoint = 1})})}),
 };
 
 struct scene {
@@ -39,9 +42,9 @@ struct scene {
 
 static void begin(struct scene *s)
 {
-    static const int MODELS_ALL[] = {ONE, WEIGHTED, LEAST, TIERED, MANY};
+    static const int MODELS_ALL[] = {ONE, WEIGHTED, LEAST, TIERED, MANY, SPILLED};
 
-    s->line = line_new(&cfg, MODELS_ALL, 5);
+    s->line = line_new(&cfg, MODELS_ALL, 6);
     s->now_us = NOW;
     rng_seed(&s->dice, 1);
     list_init(&s->grants);
@@ -153,6 +156,21 @@ TEST(a_full_one_is_told_and_those_behind_the_chosen_are_not)
     check_look(k, 0, 0, LOOK_FULL);
     CHECK(k->at[0].v[0] == 1 && k->at[0].v[1] == 1);
     check_look(k, 1, 1, LOOK_USABLE);
+    finish(&s);
+}
+
+TEST(a_tier_that_is_kept_for_later_is_told_with_its_time)
+{
+    struct scene s;
+    const struct looks *k;
+
+    begin(&s);
+    ask(&s, 0, SPILLED, LINE_TAKEN);
+    s.now_us += S / 2;
+    k = ask(&s, 1, SPILLED, LINE_QUEUED);
+    check_look(k, 0, 0, LOOK_FULL);
+    check_look(k, 1, 1, LOOK_LATER);
+    CHECK_INT(k->at[1].v[0], 2 * S);
     finish(&s);
 }
 
