@@ -38,9 +38,12 @@ static double memory_us(const struct eta *e)
     return at_least((double)ETA_ARRIVALS_US, e->busy_us);
 }
 
+/* What is left of earlier arrivals. Mostly the last one was a moment ago. */
 static double faded(const struct eta *e, int64_t now_us)
 {
-    return exp(-passed_us(e->came_us, now_us) / memory_us(e));
+    double part = passed_us(e->came_us, now_us) / memory_us(e);
+
+    return part < 0.01 ? 1 - part : exp(-part);
 }
 
 static void note_arrival(struct eta *e, enum priority p, int64_t now_us)
@@ -53,14 +56,13 @@ static void note_arrival(struct eta *e, enum priority p, int64_t now_us)
     e->came_us = now_us > e->came_us ? now_us : e->came_us;
 }
 
-/* By microsecond, of all better classes. */
-static double better_arrivals(const struct eta *e, enum priority p, int64_t now_us)
+static double better_came(const struct eta *e, int p)
 {
     double n = 0;
 
-    for (int i = 0; i < (int)p; i++)
+    for (int i = 0; i < p; i++)
         n += e->came[i];
-    return n * faded(e, now_us) / memory_us(e);
+    return n;
 }
 
 /* -- grants ---------------------------------------------------------------------------------------------- */
@@ -134,17 +136,40 @@ void eta_inherit(struct eta *e, const struct eta *from)
 
 /* -- promises -------------------------------------------------------------------------------------------- */
 
-int64_t eta_us(const struct eta *e, size_t ahead, enum priority p, int64_t now_us)
+static double silence_us(const struct eta *e, int64_t now_us)
 {
-    double silence_us, excess_us, left, us;
+    return e->waiting_n > 0 ? passed_us(e->since_us, now_us) : 0;
+}
+
+/* `n` are served first, and what still comes before takes its part of the speed, up to `more`. */
+static double wait_us(double n, double more, double speed, double taken)
+{
+    double all_us = (n + more) / speed, us = speed > taken ? n / (speed - taken) : all_us;
+
+    return at_most(us, all_us);
+}
+
+int64_t eta_place_us(const struct eta *e, const struct eta_place *at, int64_t now_us)
+{
+    int p = (int)at->priority;
+    double speed, us, rate; /* rate: of arrivals, one by microsecond for each that came */
 
     if (!e->known)
         return ETA_UNKNOWN;
-    silence_us = e->waiting_n > 0 ? passed_us(e->since_us, now_us) : 0;
-    excess_us = at_least(0, silence_us - SILENCE_TURNS * turn_us(e));
-    left = e->grants / (e->busy_us + (silence_us - excess_us)) - better_arrivals(e, p, now_us);
-    if (left <= 0)
+    rate = faded(e, now_us) / memory_us(e);
+    speed = e->grants / (e->busy_us + at_most(silence_us(e, now_us), SILENCE_TURNS * turn_us(e))) -
+            rate * better_came(e, p);
+    if (speed <= 0)
         return CLOCK_NEVER_US;
-    us = (double)(ahead + 1) / left + excess_us;
+    us = wait_us((double)at->ahead + 1, (double)at->more, speed, at->others * rate * e->came[p]);
     return us < (double)CLOCK_NEVER_US / 2 ? (int64_t)us : CLOCK_NEVER_US;
+}
+
+int64_t eta_us(const struct eta *e, const struct eta_place *at, int64_t now_us)
+{
+    int64_t us = eta_place_us(e, at, now_us);
+
+    if (us == ETA_UNKNOWN)
+        return us;
+    return clock_add(us, (int64_t)at_least(0, silence_us(e, now_us) - SILENCE_TURNS * turn_us(e)));
 }

@@ -8,7 +8,8 @@
  * longer would notice a change late where slots turn over quickly.
  *
  * Better classes are served first. Those that wait already are ahead and counted as such; those that still
- * come take their part of the speed, which is learned from how often they came of late.
+ * come take their part of the speed, which is learned from how often they came of late. So do other tenants
+ * of its own class, as far as their turns come before.
  *
  * Who may be promised nothing: before every slot has turned over once nobody knows; after a time in which
  * nobody waited what was known is forgotten. A silence of more than two turns of the slots is an outage and
@@ -49,8 +50,17 @@ void eta_served(struct eta *e, size_t slots, int64_t now_us);
 /* Goes on with what was learned elsewhere, for those who wait here. */
 void eta_inherit(struct eta *e, const struct eta *from);
 
-/* The time until somebody of that class is served who has `ahead` before it; ETA_UNKNOWN; CLOCK_NEVER_US:
- * better classes take everything. */
-int64_t eta_us(const struct eta *e, size_t ahead, enum priority p, int64_t now_us);
+/* Where somebody stands. */
+struct eta_place {
+    enum priority priority;
+    size_t ahead;  /* are served before it */
+    size_t more;   /* of its class could still come before it */
+    double others; /* of those who come in its class, the part that could */
+};
+
+/* The time until it is served; ETA_UNKNOWN; CLOCK_NEVER_US: better classes take everything. */
+int64_t eta_us(const struct eta *e, const struct eta_place *at, int64_t now_us);
+/* The same without what an outage adds: it may end at any moment, so nobody is refused for it. */
+int64_t eta_place_us(const struct eta *e, const struct eta_place *at, int64_t now_us);
 
 #endif

@@ -2,9 +2,8 @@
 /* Start-time fair queueing between tenants, earliest deadline first inside each.
  *
  * A tenant's place in the heap can be behind the times: its share has moved on because it was served from
- * another model's queue. Shares only ever move forward (what was charged too much is kept as credit for the
- * next charge), so such a tenant stands too far in front and never too far behind; it is put right when it
- * comes to the top. */
+ * another model's queue. Such a tenant stands too far in front, and is put right when it comes to the top.
+ * One whose share has moved back would stand too far behind: fair_moved puts it right at once. */
 #include "policy/fair.h"
 
 #include <math.h>
@@ -17,8 +16,6 @@
 void fair_shares_init(struct fair_shares *s, size_t tenants_n)
 {
     *s = (struct fair_shares){.n = tenants_n};
-    for (int p = 0; p < PRIORITY_N; p++)
-        s->classes[p].of = mem_zalloc((tenants_n + 1) * sizeof(struct fair_share));
 }
 
 void fair_shares_fini(struct fair_shares *s)
@@ -28,10 +25,14 @@ void fair_shares_fini(struct fair_shares *s)
     *s = (struct fair_shares){.n = 0};
 }
 
-static struct fair_share *share_of(const struct fair_shares *s, enum priority p, int tenant)
+static struct fair_share *share_of(struct fair_shares *s, enum priority p, int tenant)
 {
+    struct fair_class_shares *c = &s->classes[p];
+
     ASSERT(tenant >= 0 && (size_t)tenant < s->n);
-    return &s->classes[p].of[tenant];
+    if (c->of == NULL)
+        c->of = mem_zalloc(s->n * sizeof(struct fair_share));
+    return &c->of[tenant];
 }
 
 static double larger(double a, double b)
@@ -50,37 +51,37 @@ void fair_charge(struct fair_shares *s, enum priority p, int tenant, int64_t tok
 {
     struct fair_class_shares *c = &s->classes[p];
     struct fair_share *t = share_of(s, p, tenant);
-    double start = larger(c->now, t->finish), cost = (double)tokens, paid;
+    double start = larger(c->now, t->finish);
 
-    if (t->finish < c->now) /* it did not wait for what it was charged too much */
-        t->credit = 0;
-    paid = t->credit < cost ? t->credit : cost;
-    note_cost(c, cost);
-    t->credit -= paid;
-    t->finish = start + cost - paid;
+    note_cost(c, (double)tokens);
+    t->finish = start + (double)tokens;
     c->now = start;
 }
 
 void fair_correct(struct fair_shares *s, enum priority p, int tenant, int64_t charged, int64_t served)
 {
     struct fair_share *t = share_of(s, p, tenant);
+    double now = s->classes[p].now;
 
     if (served > charged)
         t->finish += (double)(served - charged);
-    else
-        t->credit += (double)(charged - served);
+    else if (t->finish > now)
+        t->finish = larger(now, t->finish - (double)(charged - served));
 }
 
-void fair_inherit(struct fair_shares *to, int tenant, const struct fair_shares *from, int was)
+void fair_inherit(struct fair_shares *to, const struct fair_shares *from)
 {
+    int n = (int)(to->n < from->n ? to->n : from->n);
+
     for (int p = 0; p < PRIORITY_N; p++) {
         struct fair_class_shares *c = &to->classes[p];
         const struct fair_class_shares *o = &from->classes[p];
-        struct fair_share *t = share_of(to, (enum priority)p, tenant);
-        const struct fair_share *f = share_of(from, (enum priority)p, was);
 
-        t->finish = larger(t->finish, c->now + larger(0, f->finish - o->now));
-        t->credit = larger(t->credit, f->credit);
+        for (int i = 0; i < n && o->of != NULL; i++) {
+            struct fair_share *t = share_of(to, (enum priority)p, i);
+
+            t->finish = larger(t->finish, c->now + larger(0, o->of[i].finish - o->now));
+        }
         if (o->costs_n >= c->costs_n) {
             c->cost = o->cost;
             c->costs_n = o->costs_n;
@@ -175,8 +176,8 @@ static bool goes_before(const struct fair_entry *a, const struct fair_entry *b)
 }
 
 /* Newcomers belong near the tail and retries near the head, so both ends move towards the place. Equals keep
- * the order in which they came. */
-static void insert(struct fair_tenant *t, struct fair_entry *e)
+ * the order in which they came. Returns what comes behind it. */
+static struct list *find_place(struct fair_tenant *t, struct fair_entry *e)
 {
     struct list *front = t->entries.next, *back = t->entries.prev;
     size_t steps = 0;
@@ -188,11 +189,19 @@ static void insert(struct fair_tenant *t, struct fair_entry *e)
     }
     if (front != &t->entries && goes_before(e, entry_at(front))) {
         e->before = steps;
-        list_insert_before(front, &e->node);
-    } else {
-        e->before = t->n - steps;
-        list_insert_before(back->next, &e->node);
+        return front;
     }
+    e->before = t->n - steps;
+    return back->next;
+}
+
+void fair_look(const struct fair_queue *q, struct fair_entry *e)
+{
+    const struct fair_class *c = &q->classes[e->priority];
+
+    e->before = 0;
+    if (c->tenants != NULL && c->tenants[e->tenant].n > 0)
+        (void)find_place(&c->tenants[e->tenant], e);
 }
 
 static void open_class(struct fair_class *c, size_t tenants_n)
@@ -203,7 +212,7 @@ static void open_class(struct fair_class *c, size_t tenants_n)
         list_init(&c->tenants[i].entries);
 }
 
-void fair_add(struct fair_queue *q, const struct fair_shares *s, struct fair_entry *e)
+void fair_add(struct fair_queue *q, struct fair_shares *s, struct fair_entry *e)
 {
     struct fair_class *c = &q->classes[e->priority];
     struct fair_tenant *t;
@@ -211,7 +220,8 @@ void fair_add(struct fair_queue *q, const struct fair_shares *s, struct fair_ent
     if (c->tenants == NULL)
         open_class(c, s->n);
     t = &c->tenants[e->tenant];
-    insert(t, e);
+    list_insert_before(find_place(t, e), &e->node);
+    share_of(s, e->priority, e->tenant)->waiting_n++;
     c->n++;
     q->n++;
     if (t->n++ > 0)
@@ -221,21 +231,60 @@ void fair_add(struct fair_queue *q, const struct fair_shares *s, struct fair_ent
     heap_add(c, e->tenant);
 }
 
-void fair_remove(struct fair_queue *q, struct fair_entry *e)
+void fair_remove(struct fair_queue *q, struct fair_shares *s, struct fair_entry *e)
 {
     struct fair_class *c = &q->classes[e->priority];
     struct fair_tenant *t = &c->tenants[e->tenant];
 
     list_remove(&e->node);
+    share_of(s, e->priority, e->tenant)->waiting_n--;
     c->n--;
     q->n--;
     if (--t->n == 0)
         heap_remove(c, e->tenant);
 }
 
+struct fair_entry *fair_pop(struct fair_queue *q, struct fair_shares *s)
+{
+    for (int p = 0; p < PRIORITY_N; p++) {
+        struct fair_class *c = &q->classes[p];
+
+        if (c->heap_n > 0) {
+            struct fair_entry *e = entry_at(c->tenants[c->heap[0]].entries.next);
+
+            fair_remove(q, s, e);
+            return e;
+        }
+    }
+    return NULL;
+}
+
+/* Of a tenant that waits. */
 static double start_of(const struct fair_class *c, const struct fair_class_shares *s, int tenant)
 {
     return larger(c->tenants[tenant].since, s->of[tenant].finish);
+}
+
+/* Of one that need not. */
+static double start_of_any(const struct fair_class *c, const struct fair_class_shares *s, int tenant)
+{
+    if (c->tenants != NULL && c->tenants[tenant].n > 0)
+        return start_of(c, s, tenant);
+    return s->of != NULL ? larger(s->now, s->of[tenant].finish) : s->now;
+}
+
+void fair_moved(struct fair_queue *q, const struct fair_shares *s, enum priority p, int tenant)
+{
+    struct fair_class *c = &q->classes[p];
+    double start;
+
+    if (c->tenants == NULL || c->tenants[tenant].n == 0)
+        return;
+    start = start_of(c, &s->classes[p], tenant);
+    if (start >= c->tenants[tenant].start)
+        return;
+    c->tenants[tenant].start = start;
+    sift_up(c, c->tenants[tenant].at);
 }
 
 /* Brings the top of the heap up to date until it is who it says it is. */
@@ -289,30 +338,36 @@ struct fair_entry *fair_next(struct fair_queue *q, const struct fair_shares *s, 
     return found;
 }
 
-/* Of `tenant`, those whose turn comes before the moment `turn`, if each takes `cost` of it. */
-static double before_turn(const struct fair_class *c, const struct fair_class_shares *s, int tenant,
-                          double turn, double cost)
+/* How many turns of `tenant`, each taking `cost`, begin before the moment `turn`. */
+static double turns_before(const struct fair_class *c, const struct fair_class_shares *s, int tenant,
+                           double turn, double cost)
 {
-    double n = ceil((turn - start_of(c, s, tenant)) / cost), all = (double)c->tenants[tenant].n;
+    double n = ceil((turn - start_of(c, s, tenant)) / cost);
 
-    return n <= 0 ? 0 : n < all ? n : all;
+    return n > 0 ? n : 0;
 }
 
-size_t fair_ahead(const struct fair_queue *q, const struct fair_shares *s, const struct fair_entry *e)
+size_t fair_ahead(const struct fair_queue *q, const struct fair_shares *s, const struct fair_entry *e,
+                  size_t *more)
 {
     const struct fair_class *c = &q->classes[e->priority];
     const struct fair_class_shares *shares = &s->classes[e->priority];
-    double cost = larger(1, shares->cost), n = 0;
-    double turn = start_of(c, shares, e->tenant) + (double)e->before * cost;
+    double cost = larger(1, shares->cost), here = 0, rest = 0, scale;
+    double turn = start_of_any(c, shares, e->tenant) + (double)e->before * cost;
     size_t ahead = e->before, step = 1 + c->heap_n / (FAIR_LOOKED_AT + 1), looked_at = 0;
 
     for (int p = 0; p < (int)e->priority; p++)
         ahead += q->classes[p].n;
     for (size_t i = 0; i < c->heap_n; i += step, looked_at++) {
-        if (c->heap[i] != e->tenant)
-            n += before_turn(c, shares, c->heap[i], turn, cost);
+        double n = c->heap[i] != e->tenant ? turns_before(c, shares, c->heap[i], turn, cost) : 0;
+        double wait = (double)c->tenants[c->heap[i]].n;
+
+        here += n < wait ? n : wait;
+        rest += n < wait ? 0 : n - wait;
     }
-    return ahead + (size_t)(n * (double)c->heap_n / (double)looked_at);
+    scale = looked_at > 0 ? (double)c->heap_n / (double)looked_at : 0;
+    *more = (size_t)(rest * scale);
+    return ahead + (size_t)(here * scale);
 }
 
 void fair_count(struct fair_queue *q)

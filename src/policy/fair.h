@@ -26,14 +26,14 @@
 /* -- shares: what tenants were served -------------------------------------------------------------------- */
 
 struct fair_share {
-    double finish; /* in tokens: where its next entry may start */
-    double credit; /* tokens that it was charged too much */
+    double finish;    /* in tokens: where its next entry may start */
+    size_t waiting_n; /* its entries, over all queues */
 };
 
 /* Each class has a time of its own: else whoever is served much in a better class would move the time past
  * all who wait in a worse one, and these would be served by turns instead of by tokens. */
 struct fair_class_shares {
-    struct fair_share *of; /* by tenant */
+    struct fair_share *of; /* by tenant; NULL until the class is used */
     double now;            /* the latest start that was served */
     double cost;           /* tokens of an entry, on average over about the last FAIR_COSTS */
     size_t costs_n;
@@ -48,15 +48,17 @@ struct fair_shares {
 
 void fair_shares_init(struct fair_shares *s, size_t tenants_n);
 void fair_shares_fini(struct fair_shares *s);
-/* A tenant's shares go on under another number among other shares: as far ahead of the time as they were, or
- * as they are here already. */
-void fair_inherit(struct fair_shares *to, int tenant, const struct fair_shares *from, int was);
+/* All tenants' shares go on among others: as far ahead of the time as they were, or as they are there
+ * already. */
+void fair_inherit(struct fair_shares *to, const struct fair_shares *from);
 /* An entry of that many tokens is served. */
 void fair_charge(struct fair_shares *s, enum priority p, int tenant, int64_t tokens);
-/* It has turned out to be of `served` tokens instead of the `charged` ones. */
+/* It has turned out to be of `served` tokens instead of the `charged` ones. What was charged too much is
+ * given back as far as the time has not passed it: kept for later, it would be a claim to be served many
+ * times running. Where it was, fair_moved is due for every queue in which the tenant waits. */
 void fair_correct(struct fair_shares *s, enum priority p, int tenant, int64_t charged, int64_t served);
 
-#define FAIR_LOOKED_AT 64
+#define FAIR_LOOKED_AT 32
 
 /* -- queues: who waits for one model --------------------------------------------------------------------- */
 
@@ -89,8 +91,14 @@ struct fair_queue {
 
 void fair_queue_init(struct fair_queue *q);
 void fair_queue_fini(struct fair_queue *q); /* nobody waits */
-void fair_add(struct fair_queue *q, const struct fair_shares *s, struct fair_entry *e);
-void fair_remove(struct fair_queue *q, struct fair_entry *e);
+/* Sets `before` of one that does not wait as if it did. */
+void fair_look(const struct fair_queue *q, struct fair_entry *e);
+void fair_add(struct fair_queue *q, struct fair_shares *s, struct fair_entry *e);
+void fair_remove(struct fair_queue *q, struct fair_shares *s, struct fair_entry *e);
+/* A tenant's share has moved back. */
+void fair_moved(struct fair_queue *q, const struct fair_shares *s, enum priority p, int tenant);
+/* Removes somebody, of each tenant in order; NULL: nobody waits. */
+struct fair_entry *fair_pop(struct fair_queue *q, struct fair_shares *s);
 
 /* The next entry of a class for which `fits` holds, and where it starts; NULL: none. Its cost grows only with
  * the entries that do not fit. */
@@ -99,8 +107,9 @@ struct fair_entry *fair_next(struct fair_queue *q, const struct fair_shares *s, 
 /* How many entries are served before this one if nobody else comes and all cost the same: better classes
  * whole, of its own tenant those before it, of every other tenant of its class those whose turn comes before
  * its own. `before` says how many there are of its own; of more than FAIR_LOOKED_AT tenants so many stand for
- * all. */
-size_t fair_ahead(const struct fair_queue *q, const struct fair_shares *s, const struct fair_entry *e);
+ * all. *more: how many more the other tenants who wait could still send before it. */
+size_t fair_ahead(const struct fair_queue *q, const struct fair_shares *s, const struct fair_entry *e,
+                  size_t *more);
 /* Brings `before` up to date for everybody. */
 void fair_count(struct fair_queue *q);
 size_t fair_waiting(const struct fair_queue *q, enum priority p, int tenant);

@@ -14,6 +14,16 @@
 #define SLOTS_MAX 400
 #define LINE_N 4096
 
+static int64_t predict(const struct eta *e, size_t ahead, enum priority p, int64_t now_us)
+{
+    return eta_us(e, &(struct eta_place){.priority = p, .ahead = ahead}, now_us);
+}
+
+static int64_t place_us(const struct eta *e, size_t ahead, enum priority p, int64_t now_us)
+{
+    return eta_place_us(e, &(struct eta_place){.priority = p, .ahead = ahead}, now_us);
+}
+
 /* -- a line in front of slots ---------------------------------------------------------------------------- */
 
 struct place {
@@ -136,7 +146,7 @@ static size_t ahead(const struct rig *r, int p)
 static void come(struct rig *r, enum priority p)
 {
     size_t n = ahead(r, (int)p);
-    struct place place = {r->now_us, eta_us(&r->eta, n, p, r->now_us), n};
+    struct place place = {r->now_us, predict(&r->eta, n, p, r->now_us), n};
 
     if (r->busy_n < r->slots_n) {
         start_one(r);
@@ -228,11 +238,11 @@ TEST(nothing_is_promised_before_every_slot_has_turned_over)
 
     for (int i = 0; i < 300; i++)
         come(r, PRIORITY_NORMAL);
-    CHECK_INT(eta_us(&r->eta, 0, PRIORITY_NORMAL, r->now_us), ETA_UNKNOWN);
+    CHECK_INT(predict(&r->eta, 0, PRIORITY_NORMAL, r->now_us), ETA_UNKNOWN);
     run_to(r, r->now_us + 10 * S - 1);
-    CHECK_INT(eta_us(&r->eta, 249, PRIORITY_NORMAL, r->now_us), ETA_UNKNOWN);
+    CHECK_INT(predict(&r->eta, 249, PRIORITY_NORMAL, r->now_us), ETA_UNKNOWN);
     run_to(r, r->now_us + 2);
-    CHECK(apart((double)eta_us(&r->eta, 199, PRIORITY_NORMAL, r->now_us), 40e6) < 12e6);
+    CHECK(apart((double)predict(&r->eta, 199, PRIORITY_NORMAL, r->now_us), 40e6) < 12e6);
     free(r);
 }
 
@@ -244,10 +254,10 @@ TEST(the_first_slots_to_come_free_say_nothing_of_the_others)
         eta_came(&e, PRIORITY_NORMAL, S);
     for (int i = 1; i < 50; i++) {
         eta_served(&e, 50, S + i * S);
-        CHECK_INT(eta_us(&e, 0, PRIORITY_NORMAL, S + i * S), ETA_UNKNOWN);
+        CHECK_INT(predict(&e, 0, PRIORITY_NORMAL, S + i * S), ETA_UNKNOWN);
     }
     eta_served(&e, 50, 51 * S);
-    CHECK(apart((double)eta_us(&e, 9, PRIORITY_NORMAL, 51 * S), 10e6) < 1e6);
+    CHECK(apart((double)predict(&e, 9, PRIORITY_NORMAL, 51 * S), 10e6) < 1e6);
 }
 
 /* Every second one leaves after ten seconds, unserved; the others are served after ten. */
@@ -263,7 +273,7 @@ TEST(time_in_which_somebody_waited_in_vain_counts)
         else
             eta_served(&e, 1, now_us + 10 * S);
     }
-    CHECK(apart((double)eta_us(&e, 0, PRIORITY_NORMAL, now_us), 20e6) < 1e6);
+    CHECK(apart((double)predict(&e, 0, PRIORITY_NORMAL, now_us), 20e6) < 1e6);
 }
 
 TEST(what_is_known_is_forgotten_when_nobody_has_waited_for_long)
@@ -274,12 +284,12 @@ TEST(what_is_known_is_forgotten_when_nobody_has_waited_for_long)
         eta_came(&e, PRIORITY_NORMAL, S + i * S);
         eta_served(&e, 1, S + i * S + S / 2);
     }
-    CHECK(apart((double)eta_us(&e, 9, PRIORITY_NORMAL, 101 * S), 5e6) < 1e5);
+    CHECK(apart((double)predict(&e, 9, PRIORITY_NORMAL, 101 * S), 5e6) < 1e5);
     eta_came(&e, PRIORITY_NORMAL, 100 * S + ETA_STALE_US);
-    CHECK(eta_us(&e, 9, PRIORITY_NORMAL, 100 * S + ETA_STALE_US) > 0);
+    CHECK(predict(&e, 9, PRIORITY_NORMAL, 100 * S + ETA_STALE_US) > 0);
     eta_left(&e, 100 * S + ETA_STALE_US);
     eta_came(&e, PRIORITY_NORMAL, 101 * S + 2 * ETA_STALE_US);
-    CHECK_INT(eta_us(&e, 9, PRIORITY_NORMAL, 101 * S + 2 * ETA_STALE_US), ETA_UNKNOWN);
+    CHECK_INT(predict(&e, 9, PRIORITY_NORMAL, 101 * S + 2 * ETA_STALE_US), ETA_UNKNOWN);
 }
 
 TEST(who_is_further_behind_or_of_a_worse_class_is_never_promised_less)
@@ -295,9 +305,9 @@ TEST(who_is_further_behind_or_of_a_worse_class_is_never_promised_less)
             come(r, p);
         last = 0;
         for (size_t k = 0; r->eta.known && k < 50; k++) {
-            CHECK(eta_us(&r->eta, k, p, r->now_us) >= last);
-            last = eta_us(&r->eta, k, p, r->now_us);
-            CHECK(p == 0 || eta_us(&r->eta, k, p - 1, r->now_us) <= last);
+            CHECK(predict(&r->eta, k, p, r->now_us) >= last);
+            last = predict(&r->eta, k, p, r->now_us);
+            CHECK(p == 0 || predict(&r->eta, k, p - 1, r->now_us) <= last);
         }
     }
     CHECK(r->eta.known);
@@ -335,8 +345,8 @@ TEST(who_is_starved_is_told_so)
             come(r, PRIORITY_BULK);
     }
     CHECK_INT((long long)r->queues[PRIORITY_BULK].n, 1);
-    CHECK(eta_us(&r->eta, ahead(r, PRIORITY_BULK), PRIORITY_BULK, r->now_us) > 600 * S);
-    CHECK(eta_us(&r->eta, 9, PRIORITY_HIGH, r->now_us) < 5 * S);
+    CHECK(predict(&r->eta, ahead(r, PRIORITY_BULK), PRIORITY_BULK, r->now_us) > 600 * S);
+    CHECK(predict(&r->eta, 9, PRIORITY_HIGH, r->now_us) < 5 * S);
     free(r);
 }
 
@@ -347,18 +357,19 @@ TEST(an_outage_is_told_and_does_not_spoil_what_was_known)
     int64_t before, during, after;
 
     keep_busy(r, 50, 300 * S);
-    before = eta_us(&r->eta, 9, PRIORITY_NORMAL, r->now_us);
+    before = predict(&r->eta, 9, PRIORITY_NORMAL, r->now_us);
     CHECK(apart((double)before, 1e6) < 3e5);
     for (int i = 0; i < r->busy_n; i++)
         r->ends_us[i] += 600 * S;
     r->now_us += 5 * S;
-    during = eta_us(&r->eta, 9, PRIORITY_NORMAL, r->now_us);
+    during = predict(&r->eta, 9, PRIORITY_NORMAL, r->now_us);
     r->now_us += 590 * S;
-    CHECK(during < eta_us(&r->eta, 9, PRIORITY_NORMAL, r->now_us) && during > before);
-    CHECK(eta_us(&r->eta, 9, PRIORITY_NORMAL, r->now_us) > 585 * S);
-    CHECK(eta_us(&r->eta, 9, PRIORITY_NORMAL, r->now_us) < 596 * S);
+    CHECK(during < predict(&r->eta, 9, PRIORITY_NORMAL, r->now_us) && during > before);
+    CHECK(predict(&r->eta, 9, PRIORITY_NORMAL, r->now_us) > 585 * S);
+    CHECK(predict(&r->eta, 9, PRIORITY_NORMAL, r->now_us) < 596 * S);
+    CHECK(place_us(&r->eta, 9, PRIORITY_NORMAL, r->now_us) < 2 * before);
     run_to(r, r->now_us + 12 * S);
-    after = eta_us(&r->eta, 9, PRIORITY_NORMAL, r->now_us);
+    after = predict(&r->eta, 9, PRIORITY_NORMAL, r->now_us);
     CHECK(after < 2 * before);
     free(r);
 }
@@ -373,10 +384,10 @@ TEST(a_change_of_speed_is_seen_within_a_few_turns)
         keep_busy(r, 20, 100 * S);
         r->mean_us *= 10;
         keep_busy(r, 20, slots_n == 1 ? 400 * S : 100 * S);
-        CHECK(apart((double)eta_us(&r->eta, 9, PRIORITY_NORMAL, r->now_us), want) < want / 3);
+        CHECK(apart((double)predict(&r->eta, 9, PRIORITY_NORMAL, r->now_us), want) < want / 3);
         r->mean_us /= 10;
         keep_busy(r, 20, 60 * S);
-        CHECK(apart((double)eta_us(&r->eta, 9, PRIORITY_NORMAL, r->now_us), want / 10) < want / 10);
+        CHECK(apart((double)predict(&r->eta, 9, PRIORITY_NORMAL, r->now_us), want / 10) < want / 10);
         free(r);
     }
 }
@@ -394,8 +405,34 @@ TEST(what_was_learned_goes_on_elsewhere)
     eta_came(&b, PRIORITY_NORMAL, 202 * S);
     eta_inherit(&b, &a);
     CHECK_INT((long long)b.waiting_n, 2);
-    CHECK(apart((double)eta_us(&b, 9, PRIORITY_NORMAL, 202 * S), 5e6) < 1e6);
+    CHECK(apart((double)predict(&b, 9, PRIORITY_NORMAL, 202 * S), 5e6) < 1e6);
     eta_left(&b, 202 * S);
     eta_left(&b, 202 * S);
     eta_left(&a, 202 * S);
+}
+
+/* A second tenant comes as often as the slots can do and waits as long: between each two of mine there is one
+ * of its own, whether that waits already or not. */
+TEST(who_may_still_come_before_is_reckoned_with_as_often_as_they_come)
+{
+    struct eta e = {0};
+    struct eta_place at = {.priority = PRIORITY_NORMAL, .ahead = 9, .more = 10, .others = 0.5};
+    int64_t now_us = S, none_us, us;
+
+    for (int i = 0; i < 400; i++, now_us += S / 2) { /* two a second come and are served */
+        eta_came(&e, PRIORITY_NORMAL, now_us);
+        if (i > 20)
+            eta_served(&e, 1, now_us);
+    }
+    at.others = 0;
+    none_us = eta_place_us(&e, &at, now_us);
+    CHECK(apart((double)none_us, 5e6) < 5e5);
+    at.others = 0.25;
+    us = eta_place_us(&e, &at, now_us);
+    CHECK(apart((double)us, 5e6 / 0.75) < 8e5);
+    at.others = 1; /* all that can come does */
+    us = eta_place_us(&e, &at, now_us);
+    CHECK(apart((double)us, 10e6) < 1e6);
+    at.more = 0;
+    CHECK_INT(eta_place_us(&e, &at, now_us), none_us);
 }
