@@ -7,9 +7,11 @@
 #include "base/mem.h"
 #include "gateway/desk.h"
 #include "gateway/worker.h"
+#include "shared/admission.h"
 #include "shared/holders.h"
 
 #define FILES_RESERVED 64 /* listeners, loops, logs, scrapers */
+#define ETA_SHOWN_MAX_US (24 * 3600 * CLOCK_SECOND_US)
 #define PENDING_SLACK \
     (256 * 1024) /* heads, comments and one read of an endpoint on top of the largest event */
 
@@ -140,6 +142,19 @@ static void note_loops(const struct app *a, int64_t now_us, struct metrics *sum)
     }
 }
 
+/* What the lines of the edition in force promise, whose models' rows come first. */
+static void note_lines(const struct app *a, int64_t now_us, struct metrics *sum)
+{
+    const struct edition *e = a->edition;
+
+    for (size_t i = 0; i < e->cfg->models_n; i++) {
+        int64_t us = admission_eta_us(e->admission, (int)i, now_us);
+
+        if (us != ETA_UNKNOWN)
+            metrics_set(sum, METRIC_LINE_ETA, i, us < ETA_SHOWN_MAX_US ? us : ETA_SHOWN_MAX_US);
+    }
+}
+
 struct metrics *app_sum(const struct app *a, int64_t now_us, struct metrics_layout *layout,
                         struct arena *arena)
 {
@@ -154,6 +169,7 @@ struct metrics *app_sum(const struct app *a, int64_t now_us, struct metrics_layo
     for (size_t i = 0; i < n; i++)
         metrics_fold(sum, blocks[i]);
     note_loops(a, now_us, sum);
+    note_lines(a, now_us, sum);
     mem_free(layouts);
     mem_free(blocks);
     return sum;

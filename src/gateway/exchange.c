@@ -199,19 +199,14 @@ static const struct subscriber_cb SUBSCRIBER_CB = {on_begin, on_event, on_end};
 static void keep_alive(struct exchange *ex)
 {
     int64_t every_us = config(ex)->opt.comment_us;
-    size_t position = flight_position(ex->subscriber.flight);
 
     if (!ex->head_sent) {
         ex->late_labels = true;
         response_begin(ex, SLICE("text/event-stream"), CONN_CHUNKED);
         ex->last_out_us = 0;
     }
-    if (now_us(ex) - ex->last_out_us >= every_us) {
-        if (position > 0)
-            response_comment(ex, arena_printf(&ex->w->loop->turn, "queued position=%zu", position));
-        else
-            response_comment(ex, SLICE("waiting"));
-    }
+    if (now_us(ex) - ex->last_out_us >= every_us)
+        response_waiting(ex);
     timer_set(&ex->w->loop->wheel, &ex->timer, ex->last_out_us + every_us);
 }
 
@@ -336,6 +331,7 @@ static enum step enter_join(struct exchange *ex)
         .model = ex->match.model,
         .alias = ex->match.alias,
         .upstream = ex->match.upstream,
+        .key = ex->key != NULL ? (int)(ex->key - config(ex)->keys) : -1,
         .priority = ex->wishes.priority,
         .silent = ex->silent,
         .client_retries = ex->wishes.retries,

@@ -39,21 +39,21 @@ static void free_flight(struct afterwards *a)
     worker_note_idle(w);
 }
 
-static void fail(struct flight *f, enum err e)
+static void fail_with(struct flight *f, struct flight_end end)
 {
-    struct flight_end end = {.err = e, .retry_after_us = -1};
-
     answer_log_end(&f->log, &end);
     flight_go(f, FL_OVER);
+}
+
+static void fail(struct flight *f, enum err e)
+{
+    fail_with(f, (struct flight_end){.err = e, .retry_after_us = -1});
 }
 
 /* The last call's outcome is final. */
 static void fail_with_outcome(struct flight *f)
 {
-    struct flight_end end = telling_of(&f->verdict, f->last);
-
-    answer_log_end(&f->log, &end);
-    flight_go(f, FL_OVER);
+    fail_with(f, telling_of(&f->verdict, f->last));
 }
 
 /* -- settling a call ------------------------------------------------------------------------------------- */
@@ -68,7 +68,8 @@ static bool has_other(const struct flight *f)
 
 static void settle_seat(struct flight *f, enum outcome o)
 {
-    struct call_report r = {o, f->verdict.retry_after_us};
+    const struct usage *u = &f->verdict.usage;
+    struct call_report r = {o, f->verdict.retry_after_us, u->prompt_tokens, u->completion_tokens};
 
     admission_settle(&f->seat, &r, flight_now_us(f), &f->w->loop->dice);
     worker_ring_at(f->w, f->seat.wake_us);
@@ -283,7 +284,7 @@ static void on_large(void *ud, struct judging *j)
 
 static void leave_line(struct flight *f)
 {
-    metrics_add(f->desk->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, -1);
+    flight_note_line(f, -1);
     f->facts.wait_us += flight_now_us(f) - f->line_since_us;
 }
 
@@ -347,18 +348,6 @@ void flight_on_grant(struct seat *seat)
 
 /* -- the states ------------------------------------------------------------------------------------------ */
 
-/* All that could be asked refuse our credential, or their accounts have no balance. */
-static void fail_parked(struct flight *f)
-{
-    const struct ticket *t = &f->seat.ticket;
-    struct flight_end end = {.err = outcome_row(t->parked_why)->err, .retry_after_us = -1};
-
-    if (f->last != OUTCOME_N)
-        end.err = outcome_row(f->last)->err;
-    answer_log_end(&f->log, &end);
-    flight_go(f, FL_OVER);
-}
-
 static enum step enter_admit(struct flight *f)
 {
     struct seat_wait wait;
@@ -375,14 +364,15 @@ static enum step enter_admit(struct flight *f)
     case LINE_QUEUED:
         f->state = FL_LINE;
         return STEP_MORE;
-    case LINE_FULL:
-        fail(f, ERR_QUEUE_FULL);
-        return STEP_WAIT;
     case LINE_PARKED:
-        fail_parked(f);
+        fail_with(f, telling_of_parked(&f->seat.ticket, f->last));
         return STEP_WAIT;
     case LINE_NONE:
         break;
+    default: /* the line is too long for it */
+        fail_with(f,
+                  telling_of_line(v, &f->seat.ticket, &flight_config(f)->opt, flight_now_us(f), &f->arena));
+        return STEP_WAIT;
     }
     if (f->facts.calls_n > 0)
         fail_with_outcome(f);
@@ -394,7 +384,7 @@ static enum step enter_admit(struct flight *f)
 static enum step enter_line(struct flight *f)
 {
     f->line_since_us = flight_now_us(f);
-    metrics_add(f->desk->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, 1);
+    flight_note_line(f, 1);
     timer_set(&f->w->loop->wheel, &f->timer, line_due_us(f));
     return STEP_WAIT;
 }

@@ -44,6 +44,7 @@ struct flight_ask {
     int model;                        /* index in the configuration */
     const struct config_alias *alias; /* or NULL */
     struct slice upstream;            /* name for targets that set none */
+    int key;                          /* index in the configuration, or -1 */
     enum priority priority;
     unsigned client_retries;       /* how often the client has tried before */
     uint64_t silent;               /* targets that do not speak the request's surface (prepare_silent) */
@@ -73,6 +74,7 @@ const struct flight_facts *flight_facts(const struct flight *f);
 const struct why *flight_why(const struct flight *f);
 int64_t flight_wait_us(const struct flight *f);   /* in the line, with the present wait */
 struct slice flight_body(const struct flight *f); /* empty once the answer has begun */
-size_t flight_position(const struct flight *f);   /* in the line: 1 = next; 0: not in the line */
+/* In the line: 1 = next; 0: not in the line. *eta_us: until it is served, or ETA_UNKNOWN. */
+size_t flight_position(struct flight *f, int64_t *eta_us);
 
 #endif

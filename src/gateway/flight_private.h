@@ -59,6 +59,15 @@ static inline const struct config *flight_config(const struct flight *f)
     return desk_config(f->desk);
 }
 
+/* It begins to wait in the line (1), or does no longer (-1). */
+static inline void flight_note_line(struct flight *f, int n)
+{
+    const struct ticket *t = &f->seat.ticket;
+
+    metrics_add(f->desk->metrics, METRIC_LINE_DEPTH, (size_t)t->model, n);
+    metrics_add(f->desk->metrics, METRIC_LINE_BYTES, (size_t)t->model, n * t->bytes);
+}
+
 void flight_go(struct flight *f, enum flight_state state);
 /* The call under way is over: once for each. */
 void flight_settle(struct flight *f, enum outcome o);

@@ -7,6 +7,16 @@
 #define BLOCK_BYTES 4096
 #define BYTES_PER_TOKEN 4 /* of a request's body, by and large: times are only compared with each other */
 
+/* Tokens that all choices may have together, as the client or its alias says; -1: nobody does. */
+static int64_t answer_max(const struct request *rq, const struct config_alias *alias)
+{
+    struct estimate e = {.answer_max = rq->answer_max};
+
+    for (size_t i = 0; alias != NULL && i < alias->sets_n; i++)
+        estimate_set(&e, alias->sets[i].name, alias->sets[i].json);
+    return e.answer_max < 0 ? -1 : e.answer_max * rq->n;
+}
+
 void flight_open(struct worker *w, const struct flight_ask *ask, struct subscriber *s,
                  const struct subscriber_cb *cb)
 {
@@ -35,7 +45,11 @@ void flight_open(struct worker *w, const struct flight_ask *ask, struct subscrib
     seat_init(&f->seat, f->desk->edition->admission, &w->loop->mailbox, flight_on_grant);
     f->seat.ticket.model = ask->model;
     f->seat.ticket.priority = ask->priority;
+    f->seat.ticket.tenant = admission_tenant(f->desk->edition->admission, ask->key);
     f->seat.ticket.arrived_us = ask->arrived_us;
+    f->seat.ticket.deadline_us = ask->deadline_us;
+    f->seat.ticket.bytes = (int64_t)f->body.n;
+    f->seat.ticket.answer_max = answer_max(&f->request, ask->alias);
     f->seat.ticket.never = ask->silent;
     f->seat.ticket.client_retries = ask->client_retries;
     f->seat.ticket.call.prompt_tokens = (int64_t)(f->body.n / BYTES_PER_TOKEN);
@@ -52,7 +66,7 @@ void flight_leave(struct subscriber *s)
     if (!answer_log_is_unread(&f->log))
         return;
     if (f->state == FL_LINE) {
-        metrics_add(f->desk->metrics, METRIC_LINE_DEPTH, (size_t)f->seat.ticket.model, -1);
+        flight_note_line(f, -1);
         admission_leave(&f->seat, flight_now_us(f), &f->w->loop->dice);
         worker_ring_at(f->w, f->seat.wake_us);
     } else if (f->calling) {
@@ -106,7 +120,8 @@ struct slice flight_body(const struct flight *f)
     return buf_slice(&f->body);
 }
 
-size_t flight_position(const struct flight *f)
+size_t flight_position(struct flight *f, int64_t *eta_us)
 {
-    return f->state == FL_LINE ? admission_position(&f->seat, flight_now_us(f)) : 0;
+    *eta_us = ETA_UNKNOWN;
+    return f->state == FL_LINE ? admission_position(&f->seat, flight_now_us(f), eta_us) : 0;
 }

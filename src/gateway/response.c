@@ -13,8 +13,10 @@
 #include "gateway/cors.h"
 #include "gateway/why_exchange.h"
 #include "llm/reply.h"
+#include "policy/eta.h"
 
 #define ERROR_BYTES_MAX 8192
+#define ETA_TOLD_MAX_US (24 * 3600 * CLOCK_SECOND_US) /* more is no promise */
 
 /* On what is not an endpoint's answer: a tidegate that looks for engines sees that this is none. */
 static const struct header SERVER = {{"Server", 6}, {"tidegate", 8}};
@@ -207,6 +209,21 @@ void response_comment(struct exchange *ex, struct slice text)
 
     ex->last_out_us = ex->w->loop->now_us;
     conn_body(ex->conn, line);
+}
+
+void response_waiting(struct exchange *ex)
+{
+    struct arena *turn = &ex->w->loop->turn;
+    int64_t eta_us;
+    size_t position = flight_position(ex->subscriber.flight, &eta_us);
+
+    if (position == 0)
+        response_comment(ex, SLICE("waiting"));
+    else if (eta_us == ETA_UNKNOWN || eta_us > ETA_TOLD_MAX_US)
+        response_comment(ex, arena_printf(turn, "queued position=%zu", position));
+    else
+        response_comment(ex, arena_printf(turn, "queued position=%zu eta=%llds", position,
+                                          (long long)((eta_us + CLOCK_SECOND_US - 1) / CLOCK_SECOND_US)));
 }
 
 void response_late_labels(struct exchange *ex)

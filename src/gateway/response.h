@@ -17,8 +17,11 @@ int response_error_status(const struct exchange *ex, const struct flight_end *en
 void response_error(struct exchange *ex, const struct flight_end *end);
 /* The error as an event of a stream that has begun. */
 void response_error_event(struct exchange *ex, const struct flight_end *end);
-/* One comment line: ": queued position=3". */
+/* One comment line. */
 void response_comment(struct exchange *ex, struct slice text);
+/* A comment for one who waits: its place in the line and, where that can be predicted, how long it still
+ * waits: ": queued position=3 eta=4s"; ": waiting" for who is not in the line. */
+void response_waiting(struct exchange *ex);
 /* The labels that came too late for the head, as a comment. */
 void response_late_labels(struct exchange *ex);
 /* A refusal by the connection: of a request so malformed that there is no exchange (ex NULL), or whose

@@ -80,6 +80,7 @@ static const struct dialect_sign anthropic_signs[] = {
 static const struct dialect_sign tidegate_signs[] = {
     WORD(0, "upstream_loading", REFUSAL_LOADING),
     WORD(0, "queue_full", REFUSAL_BUSY),
+    WORD(0, "wait_too_long", REFUSAL_BUSY),
     WORD(0, "upstream_busy", REFUSAL_BUSY),
     WORD(0, "gateway_draining", REFUSAL_BUSY),
     WORD(0, "memory_budget_exhausted", REFUSAL_BUSY),

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The waiting line of one group of models: tickets, admission, and the handing over of slots.
  *
- * Each model has one list of waiting tickets per class, ordered by first arrival. The next ticket for a freed
- * slot is the first that can use it, over all models of the group: best class, then earliest arrival. Nobody
- * waits who could use a free slot, therefore a newcomer that finds one takes it from nobody.
+ * The next ticket for a freed slot is the first that can use it, over all models of the group: best class,
+ * then the tenant whose turn it is, then the earliest deadline (line_queue.c). Nobody waits who could use a
+ * free slot, therefore a newcomer that finds one takes it from nobody.
  *
- * Cost: admitting and releasing look at the targets of a model and at the heads of the lists. Only tickets
+ * Cost: admitting and releasing look at the targets of a model and at the heads of the queues. Only tickets
  * that cannot use what has opened (another upstream name of the wildcard model, or no token for a further
  * call) make the search longer. */
 #include "policy/line.h"
@@ -25,6 +25,10 @@ void ticket_init(struct ticket *t)
 {
     *t = (struct ticket){.model = -1, .priority = PRIORITY_NORMAL, .target = -1, .tier = -1, .endpoint = -1};
     t->counter = t->own = SLOTS_UNLIMITED;
+    t->deadline_us = CLOCK_NEVER_US;
+    t->answer_max = -1;
+    t->eta_us = ETA_UNKNOWN;
+    list_init(&t->wait.node);
     list_init(&t->node);
     list_init(&t->held);
 }
@@ -59,29 +63,6 @@ static struct line_model *model_of(const struct line *l, const struct ticket *t)
     return line_model_of(l, t->edition, t->model);
 }
 
-/* Newcomers belong near the tail and retries near the head, so both ends move towards the place. Equals keep
- * the order in which they asked. */
-static struct list *place_for(struct list *head, int64_t arrived_us)
-{
-    struct list *front = head->next, *back = head->prev;
-
-    while (front != head && back != head) {
-        if (ticket_at(front)->arrived_us > arrived_us)
-            return front;
-        if (ticket_at(back)->arrived_us <= arrived_us)
-            return back->next;
-        front = front->next;
-        back = back->prev;
-    }
-    return head;
-}
-
-static void stand(struct line *l, struct line_model *m, struct ticket *t)
-{
-    line_note_came(l, m, t);
-    list_insert_before(place_for(&m->waiting[t->priority], t->arrived_us), &t->node);
-}
-
 void line_rest(struct line *l, struct ticket *t)
 {
     struct list *at = l->resting.prev;
@@ -98,19 +79,33 @@ static void enqueue(struct line *l, struct line_model *m, struct ticket *t)
     if (t->rest_until_us > l->seen_us)
         line_rest(l, t);
     else
-        stand(l, m, t);
+        line_stand(l, m, t);
     t->state = TICKET_WAITING;
-    ++m->waiting_n;
+    m->waiting_n++;
+    m->waiting_bytes += t->bytes;
     l->waiting_n++;
 }
 
-static void dequeue(struct line *l, struct ticket *t)
+/* It waits no longer, and does not stand in its place any more. */
+static void note_left(struct line *l, struct line_model *m, const struct ticket *t)
 {
-    list_remove(&t->node);
-    l->resting_n -= t->rests;
-    t->rests = false;
-    model_of(l, t)->waiting_n--;
+    m->waiting_n--;
+    m->waiting_bytes -= t->bytes;
     l->waiting_n--;
+}
+
+static void give_up(struct line *l, struct ticket *t)
+{
+    struct line_model *m = model_of(l, t);
+
+    if (t->rests) {
+        list_remove(&t->node);
+        l->resting_n--;
+        t->rests = false;
+    } else {
+        line_unstand(l, m, t);
+    }
+    note_left(l, m, t);
 }
 
 /* Who has rested takes its place. */
@@ -122,8 +117,8 @@ static void wake_rested(struct line *l)
         t->rests = false;
         t->rested = true;
         l->resting_n--;
+        line_stand(l, model_of(l, t), t);
         line_open_tiers(l, model_of(l, t), t);
-        stand(l, model_of(l, t), t);
     }
 }
 
@@ -160,9 +155,7 @@ int64_t line_wake_us(const struct line *l)
     return l->wake_us;
 }
 
-/* Slots have opened with time, and those who wait have not been offered them yet: a newcomer takes none from
- * them. */
-static bool is_due(const struct line *l)
+bool line_is_due(const struct line *l)
 {
     return l->waiting_n > 0 && l->wake_us <= l->seen_us;
 }
@@ -176,6 +169,7 @@ static bool take(struct line *l, struct line_model *m, struct ticket *t, struct 
     l->held_n++;
     l->unlimited_n += t->counter == SLOTS_UNLIMITED;
     l->own_n += t->own != SLOTS_UNLIMITED;
+    line_charge(l, m, t);
     return true;
 }
 
@@ -206,10 +200,12 @@ static void note_rest(struct line *l, const struct line_model *m, struct ticket 
 
 static enum line_verdict admit(struct line *l, struct line_model *m, struct ticket *t, struct rng *dice)
 {
+    enum line_verdict v;
+
     t->place = m->waiting_n + 1; /* until the next count */
     t->tiers_n = 0;
     line_open_tiers(l, m, t);
-    if (!is_due(l) && take(l, m, t, dice)) {
+    if (!line_is_due(l) && take(l, m, t, dice)) {
         t->state = TICKET_TAKEN;
         return LINE_TAKEN;
     }
@@ -220,11 +216,12 @@ static enum line_verdict admit(struct line *l, struct line_model *m, struct tick
         return LINE_PARKED;
     if (m->cfg->opt.outage_us == 0 && !line_has_token(l, t))
         return LINE_NONE;
-    if (m->waiting_n >= (size_t)m->cfg->opt.line_max)
-        return LINE_FULL;
-    note_rest(l, m, t, dice);
-    enqueue(l, m, t);
-    return LINE_QUEUED;
+    v = line_refusal(l, m, t);
+    if (v == LINE_QUEUED) {
+        note_rest(l, m, t, dice);
+        enqueue(l, m, t);
+    }
+    return v;
 }
 
 enum line_verdict line_admit(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice)
@@ -238,7 +235,7 @@ enum line_verdict line_admit(struct line *l, struct ticket *t, int64_t now_us, s
     see(l, now_us);
     if (t->tries.allowed == 0)
         t->tries = retry_begin(&l->retry, l->seen_us, (unsigned)m->cfg->opt.attempts_max, t->client_retries);
-    due = is_due(l);
+    due = line_is_due(l);
     v = admit(l, m, t, dice);
     if (!due) /* else it stays due until somebody offers */
         note_wake(l);
@@ -252,63 +249,17 @@ void line_take(struct line *l, struct ticket *t)
     t->state = TICKET_TAKEN;
 }
 
-static bool is_in(struct slots_range r, int counter)
-{
-    return counter >= r.first && counter < r.first + r.n;
-}
-
-/* Whether a slot of the counter is of use to any ticket of the model: whole lists are passed over by it. */
-static bool model_uses(const struct line_model *m, int counter)
-{
-    for (size_t i = 0; i < m->targets_n; i++) {
-        const struct line_target *t = &m->targets[i];
-        if (t->fixed ? t->counter == counter : counter == SLOTS_UNLIMITED || is_in(t->account, counter))
-            return true;
-        if (counter != SLOTS_UNLIMITED && (t->fixed ? t->own == counter : is_in(t->owns, counter)))
-            return true;
-    }
-    return false;
-}
-
-/* The earliest ticket of a class in one model's line that can be granted one of the open targets and came
- * before `best`, else `best`. */
-static struct ticket *earlier_in(struct line *l, const struct line_model *m, enum priority p, uint64_t open,
-                                 struct ticket *best)
-{
-    LIST_EACH (it, &m->waiting[p]) {
-        struct ticket *t = ticket_at(it);
-        if (best && t->arrived_us >= best->arrived_us)
-            return best;
-        if (line_usable(l, m, t, open) != 0 && line_has_token(l, t))
-            return t;
-    }
-    return best;
-}
-
-#define EVERYTHING INT_MAX /* instead of a counter */
-
-/* Who is next, of those for whom something may have opened: with a slot of the counter, or anything. */
-static struct ticket *next_for(struct line *l, int counter)
-{
-    struct ticket *best = NULL;
-
-    for (int p = 0; p < PRIORITY_N && !best; p++) {
-        for (size_t i = 0; i < l->models_n; i++) {
-            const struct line_model *m = &l->models[i];
-            if (!list_empty(&m->waiting[p]) && (counter == EVERYTHING || model_uses(m, counter)))
-                best = earlier_in(l, m, (enum priority)p, line_open(l, m), best);
-        }
-    }
-    return best;
-}
-
 static void hand_over(struct line *l, int counter, struct rng *dice, struct list *grants)
 {
     struct ticket *t;
 
-    while (l->waiting_n > l->resting_n && (t = next_for(l, counter))) {
-        dequeue(l, t);
-        bool taken = take(l, model_of(l, t), t, dice);
+    while (l->waiting_n > l->resting_n && (t = line_next(l, counter))) {
+        struct line_model *m = model_of(l, t);
+        bool taken;
+
+        line_serve(l, m, t);
+        note_left(l, m, t);
+        taken = take(l, m, t, dice);
         ASSERT(taken);
         line_note_served(l, model_of(l, t), t);
         t->state = TICKET_GRANTED;
@@ -321,7 +272,7 @@ static void offer_all(struct line *l, struct rng *dice, struct list *grants)
     wake_rested(l);
     line_open_all(l);
     l->starved = false;
-    hand_over(l, EVERYTHING, dice, grants);
+    hand_over(l, LINE_EVERYTHING, dice, grants);
     note_wake(l);
 }
 
@@ -335,7 +286,7 @@ void line_offer(struct line *l, int64_t now_us, struct rng *dice, struct list *g
  * who is to look at it later would not find it due any more. */
 static void offer(struct line *l, int counter, int own, struct rng *dice, struct list *grants)
 {
-    if (is_due(l) || counter == EVERYTHING) {
+    if (line_is_due(l) || counter == LINE_EVERYTHING) {
         offer_all(l, dice, grants);
         return;
     }
@@ -349,7 +300,7 @@ static void offer(struct line *l, int counter, int own, struct rng *dice, struct
 /* What a step on a call to this target may have opened. */
 static int opened_by(const struct line *l, const struct health *h, int counter, bool was_calm)
 {
-    return was_calm && health_is_calm(h) && !l->starved ? counter : EVERYTHING;
+    return was_calm && health_is_calm(h) && !l->starved ? counter : LINE_EVERYTHING;
 }
 
 void line_first(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice, struct list *grants)
@@ -377,6 +328,7 @@ static void give_back(struct line *l, struct ticket *t, const struct call_report
     bool calm = health_is_calm(h);
 
     ASSERT(t->state == TICKET_TAKEN || t->state == TICKET_GRANTED);
+    line_correct(l, m, t, r);
     if (r != NULL)
         line_learn(l, m, t, r, dice);
     else
@@ -413,11 +365,9 @@ void line_cancel(struct line *l, struct ticket *t, int64_t now_us, struct rng *d
     case TICKET_FREE:
         return;
     case TICKET_WAITING:
-        if (!t->rests)
-            line_note_left(l, model_of(l, t));
-        dequeue(l, t);
+        give_up(l, t);
         t->state = TICKET_FREE;
-        if (!is_due(l))
+        if (!line_is_due(l))
             note_wake(l);
         return;
     case TICKET_GRANTED:
@@ -442,38 +392,20 @@ void line_hear(struct line *l, int edition, int model, int endpoint, const struc
     offer_all(l, dice, grants);
 }
 
-/* Asserts the order and the states in one list; returns its length. */
-static size_t check_list(const struct line *l, const struct line_model *m, enum priority p)
-{
-    int64_t last_us = INT64_MIN;
-    size_t n = 0;
-
-    LIST_EACH (it, &m->waiting[p]) {
-        const struct ticket *t = ticket_at(it);
-        ASSERT(it->next->prev == it && it->prev->next == it);
-        ASSERT(t->state == TICKET_WAITING && t->model == m->model && t->priority == p);
-        ASSERT(t->arrived_us >= last_us);
-        ASSERT(line_allowed(m, t) != 0 && !t->rests);
-        ASSERT(is_due(l) || line_usable(l, m, t, line_open(l, m)) == 0 || l->starved);
-        last_us = t->arrived_us;
-        n++;
-    }
-    return n;
-}
-
 void line_check(const struct line *l)
 {
-    size_t waiting_n = 0;
+    size_t waiting_n = 0, held_n = 0;
 
     for (size_t i = 0; i < l->models_n; i++) {
-        const struct line_model *m = &l->models[i];
-        size_t n = 0;
-        for (int p = 0; p < PRIORITY_N; p++)
-            n += check_list(l, m, (enum priority)p);
-        ASSERT(n <= m->waiting_n && m->waiting_n <= (size_t)m->cfg->opt.line_max);
-        waiting_n += n;
+        struct line_model *m = &l->models[i];
+
+        line_check_queue((struct line *)(uintptr_t)l, m);
+        ASSERT(m->queue.n <= m->waiting_n && m->waiting_n <= (size_t)m->cfg->opt.line_max);
+        ASSERT(m->waiting_bytes >= 0 && (m->waiting_n > 0 || m->waiting_bytes == 0));
+        waiting_n += m->queue.n;
+        held_n += m->held_n;
     }
     ASSERT(waiting_n + l->resting_n == l->waiting_n);
     slots_check(&l->slots);
-    ASSERT(slots_used(&l->slots) + l->unlimited_n == l->held_n + l->own_n);
+    ASSERT(slots_used(&l->slots) + l->unlimited_n == l->held_n + l->own_n && held_n == l->held_n);
 }

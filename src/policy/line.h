@@ -26,6 +26,8 @@
 #include "base/list.h"
 #include "base/rng.h"
 #include "config/config.h"
+#include "policy/eta.h"
+#include "policy/fair.h"
 #include "policy/health.h"
 #include "policy/look.h"
 #include "policy/retry.h"
@@ -37,14 +39,19 @@
 enum ticket_state { TICKET_FREE, TICKET_WAITING, TICKET_GRANTED, TICKET_TAKEN };
 
 struct ticket {
-    struct list node; /* WAITING: in the model's line; just GRANTED: in the caller's list of grants */
-    struct list held; /* GRANTED or TAKEN: among those who hold slots of the line */
+    struct list node;       /* resting: in the order of rest_until_us; just GRANTED: in the caller's grants */
+    struct fair_entry wait; /* WAITING in its place: in the model's queue */
+    struct list held;       /* GRANTED or TAKEN: among those who hold slots of the line */
     enum ticket_state state;
     uint32_t generation; /* counts the asks made with this ticket */
     int edition;         /* the configuration that `model` and all targets belong to; 0 where there is one */
     int model;           /* index in its models */
     enum priority priority;
+    int tenant;               /* 0: nobody's; below the line's tenants_n */
     int64_t arrived_us;       /* first arrival: a retry keeps its place */
+    int64_t deadline_us;      /* earliest first among those of a tenant; a retry keeps it */
+    int64_t bytes;            /* of its body */
+    int64_t answer_max;       /* tokens that its answer may have; -1: it did not say */
     unsigned client_retries;  /* how often the client has tried before */
     uint64_t tried;           /* bit per target (counted over all tiers) that has failed this flight */
     uint64_t never;           /* those that it may not ask, or not again */
@@ -55,14 +62,17 @@ struct ticket {
     int64_t retry_after_us; /* what the last target that failed it has said; 0: nothing that binds it */
     struct slice upstream;  /* model name for targets that set none; borrowed, lives as long as the flight */
     struct looks looks;     /* what the last decision saw: of line_admit, or of a grant */
-    size_t place;           /* WAITING: in the line, as last counted (line_place) */
-    size_t tiers_n;         /* tiers that are open to it (policy/line_spill.c) */
+    /* WAITING, as last counted (line_place), or as it would have been when it was refused: */
+    size_t place;
+    int64_t eta_us; /* until it is served; ETA_UNKNOWN; CLOCK_NEVER_US */
+    size_t tiers_n; /* tiers that are open to it (policy/line_spill.c) */
     /* set while GRANTED or TAKEN: */
     int target; /* index over all tiers of the model */
     int tier;
-    int endpoint; /* index in the configuration's endpoints */
-    int counter;  /* slot counter that was reserved, -1: none */
-    int own;      /* that of the endpoint itself, likewise */
+    int endpoint;    /* index in the configuration's endpoints */
+    int counter;     /* slot counter that was reserved, -1: none */
+    int own;         /* that of the endpoint itself, likewise */
+    int64_t charged; /* tokens */
     /* line_first should be called; atomic: a reload may change it while its owner looks */
     bool learns;
     struct slots_call call;     /* its prompt_tokens are set before it is admitted */
@@ -78,11 +88,14 @@ void ticket_init(struct ticket *t);
 struct line; /* one group */
 
 enum line_verdict {
-    LINE_TAKEN,  /* a slot is reserved; ticket->target says where */
-    LINE_QUEUED, /* in the line: a grant will come, or the owner cancels */
-    LINE_FULL,   /* the model's line is full */
-    LINE_NONE,   /* no target is left to be asked */
-    LINE_PARKED  /* those that are left refuse our credential or have no balance */
+    LINE_TAKEN,      /* a slot is reserved; ticket->target says where */
+    LINE_QUEUED,     /* in the line: a grant will come, or the owner cancels */
+    LINE_FULL,       /* limits.line: so many wait for the model */
+    LINE_FULL_BYTES, /* limits.line_bytes: bodies of so many bytes wait for it */
+    LINE_SLOW,       /* it would have to wait for longer than limits.line_wait */
+    LINE_LATE,       /* it would have to wait beyond its deadline */
+    LINE_NONE,       /* no target is left to be asked */
+    LINE_PARKED      /* those that are left refuse our credential or have no balance */
 };
 
 /* models: indices (in config->models) of this group. The config must outlive the line. */
@@ -101,6 +114,7 @@ struct line_part {
     const struct config_account *const *accounts; /* by account: whose limits count; NULL: its own */
     const int *models;
     size_t models_n;
+    size_t tenants_n; /* their numbers are below; 0: one more than the configuration has keys */
 };
 
 /* One line for all parts, which come with their editions ascending; everything borrowed. */
@@ -120,10 +134,11 @@ void line_hear(struct line *l, int edition, int model, int endpoint, const struc
 /* Notes what targets cost at a time of the wall clock; returns when that may change, or CLOCK_NEVER_US. */
 int64_t line_reprice(struct line *l, int64_t wall_us);
 
-/* Asks for a slot; the ticket must be FREE with model, priority, arrived_us, never, upstream set. A target is
- * usable that has a free slot, is not one that has failed the ticket, and whose health lets a call go
- * (policy/health.h). The first tier with one is used (spill to the next tier when this one is full); inside
- * it a smooth split where weights are given, else the least cost. When none is usable, it waits for all. */
+/* Asks for a slot; the ticket must be FREE with model, priority, tenant, arrived_us, deadline_us, bytes,
+ * never, upstream set. A target is usable that has a free slot, is not one that has failed the ticket, and
+ * whose health lets a call go (policy/health.h). The first tier with one is used (spill to the next tier when
+ * this one is full); inside it a smooth split where weights are given, else the least cost. When none is
+ * usable, it waits for all. */
 enum line_verdict line_admit(struct line *l, struct ticket *t, int64_t now_us, struct rng *dice);
 
 /* GRANTED -> TAKEN: the owner has received the grant. */
@@ -158,9 +173,11 @@ void line_cancel(struct line *l, struct ticket *t, int64_t now_us, struct rng *d
 size_t line_depth(const struct line *l, int model);
 size_t line_depth_in(const struct line *l, int edition, int model);
 size_t line_position(const struct line *l, const struct ticket *t);
-/* The same as counted at most LINE_COUNT_US ago: thousands that wait ask again and again, and each exact
- * answer walks past everybody in front. */
-size_t line_place(struct line *l, const struct ticket *t, int64_t now_us);
+/* The same as counted at most LINE_COUNT_US ago, and sets eta_us: thousands that wait ask again and again,
+ * and each exact answer walks past everybody in front. */
+size_t line_place(struct line *l, struct ticket *t, int64_t now_us);
+/* How long somebody who comes now would wait for the model, of class normal; ETA_UNKNOWN, CLOCK_NEVER_US. */
+int64_t line_eta_us(const struct line *l, int edition, int model, int64_t now_us);
 
 /* Shows every counter of the group. */
 void line_counters(const struct line *l, void (*show)(void *ud, const struct slots_counter *c), void *ud);

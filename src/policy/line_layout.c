@@ -34,15 +34,18 @@ static const struct config_account *account_rule(const struct line_part *p, int 
     return p->accounts != NULL ? p->accounts[account] : &p->cfg->accounts[account];
 }
 
-static void target_init(struct line *l, const struct line_part *p, const struct config_target *ct,
+/* Tickets of every model but "*" have its name where a target sets none. */
+static void target_init(struct line *l, const struct line_part *p, int model, const struct config_target *ct,
                         struct line_target *t)
 {
+    struct slice name = ct->model.p != NULL ? ct->model : p->cfg->models[model].name;
+
     t->endpoint = ct->endpoint;
     t->account = slots_of_account(&l->slots, account_rule(p, p->cfg->endpoints[ct->endpoint].account));
     t->owns = slots_of_account(&l->slots, account_rule(p, p->cfg->endpoints[ct->endpoint].own - 1));
-    t->fixed = ct->model.p != NULL;
-    t->counter = t->fixed ? slots_find(&l->slots, t->account, ct->model) : SLOTS_UNLIMITED;
-    t->own = t->fixed ? slots_find(&l->slots, t->owns, ct->model) : SLOTS_UNLIMITED;
+    t->fixed = name.p != NULL && (ct->model.p != NULL || !slice_eq(name, SLICE("*")));
+    t->counter = t->fixed ? slots_find(&l->slots, t->account, name) : SLOTS_UNLIMITED;
+    t->own = t->fixed ? slots_find(&l->slots, t->owns, name) : SLOTS_UNLIMITED;
 }
 
 /* One record for each endpoint, by name and url, and model there, over all configurations: a reload that
@@ -103,13 +106,12 @@ static void model_init(struct line *l, struct line_model *m, const struct line_p
     m->spill_us = cm->spill_after_us;
     if (m->spill_us > 0 && m->spill_us != CLOCK_NEVER_US && cm->tiers_n > 1)
         m->etas = mem_zalloc(cm->tiers_n * sizeof(*m->etas));
-    for (int k = 0; k < PRIORITY_N; k++)
-        list_init(&m->waiting[k]);
+    fair_queue_init(&m->queue);
     for (size_t i = 0; i < cm->tiers_n; i++) {
         for (size_t k = 0; k < cm->tiers[i].targets_n; k++) {
             const struct config_target *ct = &cm->tiers[i].targets[k];
             struct line_target *t = &m->targets[m->targets_n];
-            target_init(l, p, ct, t);
+            target_init(l, p, model, ct, t);
             t->tier = (int)i;
             m->health[m->targets_n] = (uint32_t)find_health(l, p, ct, known);
             m->peers[m->targets_n++].weight = ct->weight > 0 ? ct->weight : 1;
@@ -140,6 +142,9 @@ struct line *line_new_of(const struct line_part *parts, size_t parts_n)
     size_t n = 0, targets_n = 0;
 
     for (size_t i = 0; i < parts_n; i++) {
+        size_t tenants_n = parts[i].tenants_n > 0 ? parts[i].tenants_n : parts[i].cfg->keys_n + 1;
+
+        l->tenants_n = tenants_n > l->tenants_n ? tenants_n : l->tenants_n;
         n += parts[i].models_n;
         targets_n += targets_of(&parts[i]);
     }
@@ -164,6 +169,7 @@ struct line *line_new_of(const struct line_part *parts, size_t parts_n)
     }
     map_fini(&known.healths);
     arena_fini(&known.arena);
+    line_make_domains(l);
     return l;
 }
 
@@ -200,7 +206,9 @@ void line_free(struct line **lp)
         mem_free(l->models[i].health);
         mem_free(l->models[i].tiers);
         mem_free(l->models[i].etas);
+        fair_queue_fini(&l->models[i].queue);
     }
+    line_free_domains(l);
     slots_fini(&l->slots);
     mem_free(l->healths);
     mem_free(l->loads);
@@ -211,16 +219,34 @@ void line_free(struct line **lp)
 }
 
 /* The line was laid out for this moment: nobody waits in it yet. */
-static void move_waiting(struct line_model *from, struct line *to)
+static void move_waiting(struct line *l, struct line_model *from, struct line *to)
 {
     struct line_model *m = line_model_of(to, from->edition, from->model);
 
-    for (int p = 0; p < PRIORITY_N; p++)
-        list_move(&m->waiting[p], &from->waiting[p]);
+    line_move_queue(l, from, to, m);
     m->waiting_n = from->waiting_n;
     to->spills_us = to->seen_us; /* they are looked at with the first offer */
+    m->waiting_bytes = from->waiting_bytes;
     to->waiting_n += from->waiting_n;
     from->waiting_n = 0;
+    from->waiting_bytes = 0;
+}
+
+/* How fast a model is served, and what its answers have taught, goes on for all models of that name. */
+static void move_speed(const struct line_model *m, struct line *to)
+{
+    struct slice name = m->cfg->models[m->model].name;
+
+    for (size_t i = 0; i < to->models_n && (m->eta.known || m->learned.answers_n > 0); i++) {
+        struct line_model *n = &to->models[i];
+
+        if (n->edition < m->edition || !slice_eq(n->cfg->models[n->model].name, name))
+            continue;
+        if (n->edition == m->edition || !n->eta.known)
+            eta_inherit(&n->eta, &m->eta);
+        if (n->learned.answers_n <= m->learned.answers_n)
+            n->learned = m->learned;
+    }
 }
 
 static void move_held(struct line *from, struct ticket *t, struct line *to)
@@ -230,6 +256,7 @@ static void move_held(struct line *from, struct ticket *t, struct line *to)
 
     list_remove(&t->held);
     from->held_n--;
+    m->held_n++;
     from->unlimited_n -= t->counter == SLOTS_UNLIMITED;
     counter = line_counter_of(to, &m->targets[t->target], t);
     slots_carry(&from->slots, t->counter, &to->slots, counter);
@@ -258,6 +285,9 @@ static void move_learned(const struct line *from, const struct line_model *m, st
     }
     for (size_t k = 0; n != NULL && n->etas != NULL && k < n->tiers_n; k++)
         n->etas[k] = m->etas[k];
+    if (n != NULL)
+        fair_inherit(&to->shares[n->domain], &from->shares[m->domain]);
+    move_speed(m, to);
     if (from->retry.firsts >= to->retry.firsts)
         to->retry = from->retry;
 }
@@ -288,7 +318,7 @@ void line_move(struct line *from, struct line *(*line_of)(void *ud, int edition,
         move_learned(from, m, to);
         if (m->waiting_n > 0) {
             from->waiting_n -= m->waiting_n;
-            move_waiting(m, to);
+            move_waiting(from, m, to);
         }
     }
     move_resting(from, line_of, ud);

@@ -14,8 +14,7 @@ size_t line_depth_in(const struct line *l, int edition, int model)
     return line_model_of(l, edition, model)->waiting_n;
 }
 
-/* Tickets that wait for the same model under an older configuration: they have come before. */
-static size_t waiting_before(const struct line *l, const struct line_model *m)
+size_t line_before(const struct line *l, const struct line_model *m)
 {
     struct slice name = m->cfg->models[m->model].name;
     size_t n = 0;
@@ -27,42 +26,43 @@ static size_t waiting_before(const struct line *l, const struct line_model *m)
     return n;
 }
 
+struct eta_place line_eta_place(const struct line *l, const struct line_model *m, const struct ticket *t)
+{
+    struct eta_place at = {.priority = t->priority, .ahead = line_before(l, m)};
+    bool counted = fair_waiting(&m->queue, t->priority, t->tenant) > 0;
+    double tenants_n = (double)(m->queue.classes[t->priority].heap_n + (counted ? 0 : 1));
+
+    if (t->rests) {
+        at.ahead += m->waiting_n - 1;
+        return at;
+    }
+    at.ahead += fair_ahead(&m->queue, &l->shares[m->domain], &t->wait, &at.more);
+    at.others = (tenants_n - 1) / tenants_n;
+    return at;
+}
+
 size_t line_position(const struct line *l, const struct ticket *t)
-{
-    const struct line_model *m = line_model_of(l, t->edition, t->model);
-    size_t place = 1 + waiting_before(l, m);
-
-    ASSERT(t->state == TICKET_WAITING);
-    if (t->rests)
-        return waiting_before(l, m) + m->waiting_n;
-    for (int p = 0; p < (int)t->priority; p++) {
-        LIST_EACH (it, &m->waiting[p])
-            place++;
-    }
-    for (const struct list *it = t->node.prev; it != &m->waiting[t->priority]; it = it->prev)
-        place++;
-    return place;
-}
-
-static void count_places(const struct line *l, struct line_model *m)
-{
-    size_t place = 1 + waiting_before(l, m);
-
-    for (int p = 0; p < PRIORITY_N; p++) {
-        LIST_EACH (it, &m->waiting[p])
-            CONTAINER_OF(it, struct ticket, node)->place = place++;
-    }
-}
-
-size_t line_place(struct line *l, const struct ticket *t, int64_t now_us)
 {
     struct line_model *m = line_model_of(l, t->edition, t->model);
 
     ASSERT(t->state == TICKET_WAITING);
+    fair_count(&m->queue);
+    return line_eta_place(l, m, t).ahead + 1;
+}
+
+size_t line_place(struct line *l, struct ticket *t, int64_t now_us)
+{
+    struct line_model *m = line_model_of(l, t->edition, t->model);
+    struct eta_place at;
+
+    ASSERT(t->state == TICKET_WAITING);
     if (m->counted_us == 0 || now_us - m->counted_us >= LINE_COUNT_US) {
-        count_places(l, m);
+        fair_count(&m->queue);
         m->counted_us = now_us;
     }
+    at = line_eta_place(l, m, t);
+    t->place = at.ahead + 1;
+    t->eta_us = eta_us(&m->eta, &at, now_us);
     return t->place;
 }
 
@@ -101,4 +101,16 @@ size_t line_used(const struct line *l)
 size_t line_waiting(const struct line *l)
 {
     return l->waiting_n;
+}
+
+int64_t line_eta_us(const struct line *l, int edition, int model, int64_t now_us)
+{
+    const struct line_model *m = line_model_of(l, edition, model);
+    struct eta_place at = {.priority = PRIORITY_NORMAL, .ahead = line_before(l, m)};
+
+    for (int p = 0; p <= PRIORITY_NORMAL; p++)
+        at.ahead += m->queue.classes[p].n;
+    if (at.ahead == 0)
+        return m->eta.known ? 0 : ETA_UNKNOWN;
+    return eta_us(&m->eta, &at, now_us);
 }

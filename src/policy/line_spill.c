@@ -35,11 +35,14 @@ static bool is_of_use(const struct line *l, const struct line_model *m, const st
 
 static bool may_spill(const struct line *l, const struct line_model *m, const struct ticket *t, size_t tier)
 {
+    struct eta_place at = {.priority = t->priority, .ahead = t->place > 0 ? t->place - 1 : 0};
     int64_t wait_us;
 
     if (l->seen_us - t->arrived_us >= (int64_t)tier * m->spill_us || !is_of_use(l, m, t, tier))
         return true;
-    wait_us = eta_us(&m->etas[tier], t->place > 0 ? t->place - 1 : 0, t->priority, l->seen_us);
+    if (t->state == TICKET_WAITING)
+        at = line_eta_place(l, m, t);
+    wait_us = eta_us(&m->etas[tier], &at, l->seen_us);
     return wait_us != ETA_UNKNOWN && wait_us > m->spill_us;
 }
 
@@ -82,25 +85,22 @@ void line_open_tiers(struct line *l, const struct line_model *m, struct ticket *
     l->spills_us = at_us < l->spills_us ? at_us : l->spills_us;
 }
 
-/* Tickets stand in the order of their arrival: in front of one that has waited long enough for all tiers and
- * has them there is none that has not. */
-static void open_in(struct line *l, struct line_model *m, enum priority p)
+static void open_one(struct line *l, struct line_model *m, struct ticket *t)
 {
-    for (struct list *it = m->waiting[p].prev; it != &m->waiting[p]; it = it->prev) {
-        struct ticket *t = CONTAINER_OF(it, struct ticket, node);
-
-        if (t->tiers_n == m->tiers_n && l->seen_us - t->arrived_us >= (int64_t)(m->tiers_n - 1) * m->spill_us)
-            return;
+    if (t->tiers_n < m->tiers_n)
         line_open_tiers(l, m, t);
-    }
 }
 
 void line_open_all(struct line *l)
 {
     l->spills_us = CLOCK_NEVER_US;
     for (size_t i = 0; i < l->models_n; i++) {
-        for (int p = 0; spills_late(&l->models[i]) && p < PRIORITY_N; p++)
-            open_in(l, &l->models[i], (enum priority)p);
+        struct line_model *m = &l->models[i];
+
+        if (!spills_late(m) || m->queue.n == 0)
+            continue;
+        fair_count(&m->queue);
+        line_each(l, m, open_one);
     }
 }
 

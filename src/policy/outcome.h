@@ -43,7 +43,8 @@ const struct outcome_row *outcome_row(enum outcome o);
 /* How a call ended, for all that learns from it. */
 struct call_report {
     enum outcome outcome;
-    int64_t retry_after_us; /* below 0: nothing was said */
+    int64_t retry_after_us;               /* below 0: nothing was said */
+    int64_t prompt_tokens, answer_tokens; /* as the endpoint counted; both 0: it did not say */
 };
 
 /* Where a call was when it failed. */

@@ -191,16 +191,24 @@ bool admission_is_out(const struct seat *s, enum outcome *why)
     return out;
 }
 
-size_t admission_position(const struct seat *s, int64_t now_us)
+int admission_tenant(const struct admission *a, int key)
+{
+    return key >= 0 ? a->side->tenant_of[key] : 0;
+}
+
+size_t admission_position(struct seat *s, int64_t now_us, int64_t *eta_us)
 {
     size_t place = 0;
     int group;
 
+    *eta_us = ETA_UNKNOWN;
     if (s->ticket.model < 0)
         return 0;
     struct line *line = lock_line(s->admission, s->ticket.model, &group);
     if (s->ticket.state == TICKET_WAITING)
         place = line_place(line, &s->ticket, now_us);
+    if (place > 0)
+        *eta_us = s->ticket.eta_us;
     hall_unlock(s->admission->hall, group);
     return place;
 }
@@ -231,6 +239,16 @@ void admission_counters(struct admission *a, void (*show)(void *ud, const struct
 void admission_healths(struct admission *a, void (*show)(void *ud, const struct health *h), void *ud)
 {
     hall_healths(a->hall, show, ud);
+}
+
+int64_t admission_eta_us(struct admission *a, int model, int64_t now_us)
+{
+    int group;
+    struct line *line = lock_line(a, model, &group);
+    int64_t us = line_eta_us(line, a->side->edition, model, now_us);
+
+    hall_unlock(a->hall, group);
+    return us;
 }
 
 size_t admission_depth(struct admission *a, int model)

@@ -43,6 +43,9 @@ struct admission *admission_succeed(struct admission *before, struct config *cfg
 /* Its seats must have left. */
 void admission_free(struct admission **a);
 
+/* The number of a key's tenant, the same for all keys of that name; of -1, no key: 0. */
+int admission_tenant(const struct admission *a, int key);
+
 void seat_init(struct seat *s, struct admission *a, struct mailbox *box, void (*on_grant)(struct seat *));
 
 /* Thread: the seat's worker for all three. */
@@ -62,8 +65,8 @@ void admission_settle(struct seat *s, const struct call_report *r, int64_t now_u
 /* It waits, and every target of its model is broken or parked. *why: the last failure of one, OUTCOME_N: none
  * is known. */
 bool admission_is_out(const struct seat *s, enum outcome *why);
-/* 1 = next, as counted at most a second ago (line_place); 0: not waiting. */
-size_t admission_position(const struct seat *s, int64_t now_us);
+/* 1 = next, as counted at most a second ago (line_place), and the time until then; 0: not waiting. */
+size_t admission_position(struct seat *s, int64_t now_us, int64_t *eta_us);
 
 /* Thread: any. Grants what has opened with time; returns when it is due again, or CLOCK_NEVER_US. Due when a
  * seat's wake_us says so: some seat's worker has to see to it, for nothing else happens then. */
@@ -78,6 +81,8 @@ int64_t admission_reprice(struct admission *a, int64_t wall_us);
 void admission_counters(struct admission *a, void (*show)(void *ud, const struct slots_counter *c), void *ud);
 /* Shows the health of every endpoint's models; show runs under a lock. */
 void admission_healths(struct admission *a, void (*show)(void *ud, const struct health *h), void *ud);
+/* How long who comes now would wait (line_eta_us). */
+int64_t admission_eta_us(struct admission *a, int model, int64_t now_us);
 size_t admission_depth(struct admission *a, int model);
 size_t admission_used(struct admission *a); /* slots and places in use over all that share slots; 0: idle */
 

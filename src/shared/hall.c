@@ -8,9 +8,11 @@
 #include "policy/accounts.h"
 #include "policy/groups.h"
 
+#define NAMES_BLOCK 1024
+
 /* All lines, as they will be. */
 struct layout {
-    size_t sides_n, models_n, groups_n;
+    size_t sides_n, models_n, groups_n, tenants_n;
     struct hall_side **sides;
     const struct config **cfgs; /* newest first, as accounts wants them */
     struct accounts accounts;
@@ -27,6 +29,9 @@ struct hall *hall_new(void)
         ASSERT(pthread_mutex_init(&h->locks[i].mutex, NULL) == 0);
     list_init(&h->sides);
     h->last_edition = -1;
+    h->tenants_n = 1;
+    map_init(&h->tenants);
+    arena_init(&h->names, NULL, 0, NAMES_BLOCK);
     return h;
 }
 
@@ -40,6 +45,8 @@ void hall_free(struct hall **hp)
     ASSERT(list_empty(&h->sides) && h->lines_n == 0);
     for (int i = 0; i < HALL_LOCKS; i++)
         ASSERT(pthread_mutex_destroy(&h->locks[i].mutex) == 0);
+    map_fini(&h->tenants);
+    arena_fini(&h->names);
     mem_free(h->lines);
     mem_free(h);
 }
@@ -50,6 +57,7 @@ static void collect(struct hall *h, struct layout *y)
 {
     size_t i = 0;
 
+    y->tenants_n = h->tenants_n;
     LIST_EACH (it, &h->sides)
         y->sides_n++;
     y->sides = mem_zalloc((y->sides_n + 1) * sizeof *y->sides);
@@ -96,7 +104,8 @@ static void make_lines(struct layout *y)
         sort_models(y, s, at, start[s]);
         parts[s] = (struct line_part){.edition = y->sides[s]->edition,
                                       .cfg = y->sides[s]->cfg,
-                                      .accounts = y->accounts.rule[y->sides_n - 1 - s]};
+                                      .accounts = y->accounts.rule[y->sides_n - 1 - s],
+                                      .tenants_n = y->tenants_n};
         at += y->sides[s]->cfg->models_n;
     }
     y->lines = mem_zalloc((y->groups_n + 1) * sizeof(struct line *));
@@ -179,6 +188,23 @@ static void lay_out(struct hall *h, hall_grants post)
 
 /* -- sides ----------------------------------------------------------------------------------------------- */
 
+static int *number_tenants(struct hall *h, const struct config *cfg)
+{
+    int *of = mem_zalloc((cfg->keys_n + 1) * sizeof *of);
+
+    for (size_t i = 0; i < cfg->keys_n; i++) {
+        struct slice name = slice_of(cfg->keys[i].name);
+        uintptr_t number = (uintptr_t)map_find(&h->tenants, name);
+
+        if (number == 0) {
+            number = h->tenants_n++;
+            (void)!map_put(&h->tenants, arena_dup(&h->names, name), (void *)number);
+        }
+        of[i] = (int)number;
+    }
+    return of;
+}
+
 struct hall_side *hall_enter(struct hall *h, struct config *cfg, hall_grants post)
 {
     struct hall_side *side = MEM_NEW(struct hall_side);
@@ -186,6 +212,7 @@ struct hall_side *hall_enter(struct hall *h, struct config *cfg, hall_grants pos
     config_ref(cfg);
     side->cfg = cfg;
     side->edition = ++h->last_edition;
+    side->tenant_of = number_tenants(h, cfg);
     side->group_of = mem_zalloc((cfg->models_n + 1) * sizeof *side->group_of);
     list_init(&side->node);
     list_push_back(&h->sides, &side->node);
@@ -201,6 +228,7 @@ void hall_leave(struct hall *h, struct hall_side **sp, hall_grants post)
     list_remove(&side->node);
     lay_out(h, post);
     config_unref(&side->cfg);
+    mem_free(side->tenant_of);
     mem_free(side->group_of);
     mem_free(side);
 }

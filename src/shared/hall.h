@@ -17,6 +17,8 @@
 
 #include <pthread.h>
 
+#include "base/arena.h"
+#include "base/map.h"
 #include "config/config.h"
 #include "policy/line.h"
 
@@ -33,7 +35,8 @@ struct hall_side {
     struct list node; /* in hall->sides */
     int edition;
     struct config *cfg;
-    int *group_of; /* by model; atomic: read without a lock, written under all of them */
+    int *tenant_of; /* by key */
+    int *group_of;  /* by model; atomic: read without a lock, written under all of them */
 };
 
 struct hall {
@@ -41,6 +44,11 @@ struct hall {
     struct line **lines; /* by group: written under all locks, read under any */
     size_t lines_n;
     struct list sides; /* ascending by edition */
+    /* Keys of one name are one tenant in all configurations, also after a time without such a key: one number
+     * for each name that a key has ever had. 0 is nobody's. */
+    struct map tenants; /* its keys are in `names` */
+    struct arena names;
+    size_t tenants_n;
     int last_edition;
     int64_t wall_us; /* the time that prices are those of */
 };

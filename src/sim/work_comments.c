@@ -21,7 +21,7 @@ static char *put_event(const struct sim_work *w, uint32_t i, struct slice event,
     unsigned asked = w->plan.comments;
 
     if (i == 0 && asked & SIM_COMMENT_FIRST)
-        at = put(at, SLICE(": waiting\n: queued position=3\n"));
+        at = put(at, SLICE(": waiting\n: queued position=3 eta=4s\n"));
     if (i > 0 && asked & SIM_COMMENT_BETWEEN)
         at = put(at, SLICE(": waiting\n"));
     if (asked & SIM_COMMENT_DONE && slice_starts(event, SLICE("data: [DONE]")))

@@ -19,7 +19,7 @@ NODE = pytest.mark.skipif(
            'the registry is in reach')
 PLACES = ['first', 'between', 'id', 'done', 'all']
 TEXT = 'Tell me of the tide.'
-MARKS = {'first': b': waiting\n: queued position=3\ndata: ', 'between': b'\n\n: waiting\ndata: ',
+MARKS = {'first': b': waiting\n: queued position=3 eta=4s\ndata: ', 'between': b'\n\n: waiting\ndata: ',
          'id': b'id: 1\n: waiting\ndata: ',
          'done': b': tidegate endpoint=sim attempts=1 wait_ms=0\ndata: [DONE]'}
 

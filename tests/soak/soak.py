@@ -65,7 +65,7 @@ ROUGH = [
     'cut', 'reset', 'stall', 'nodone', 'malformed', 'error', 'resource', 'too_long', 'too_short', 'bytewise',
     'slow_head=2s'
 ]
-HONEST = ('upstream_', 'queue_full', 'deadline_exceeded')  # how a rough answer may fail
+HONEST = ('upstream_', 'queue_full', 'wait_too_long', 'deadline_exceeded')  # how a rough answer may fail
 
 
 def seconds(text):

@@ -111,6 +111,7 @@ static const struct golden GOLDENS[] = {
      "{\"error\":{\"message\":\"m\",\"type\":\"server_error\",\"code\":\"upstream_loading\"}}",
      BOTH(LOADING)},
     {DIALECT_TIDEGATE, 429, "{\"error\":{\"message\":\"m\",\"code\":\"queue_full\"}}", BOTH(SERVER_BUSY)},
+    {DIALECT_TIDEGATE, 429, "{\"error\":{\"message\":\"m\",\"code\":\"wait_too_long\"}}", BOTH(SERVER_BUSY)},
     {DIALECT_TIDEGATE, 429, "{\"error\":{\"message\":\"m\",\"code\":\"upstream_rate_limited\"}}", TOO_MANY},
     {DIALECT_TIDEGATE, 504, "{\"error\":{\"message\":\"m\",\"code\":\"deadline_exceeded\"}}",
      BOTH(SERVER_BUSY)},

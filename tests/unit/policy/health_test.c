@@ -30,7 +30,7 @@ static bool may(struct bench *b, bool is_last)
 
 static void call(struct bench *b, enum outcome o, int64_t retry_after_us)
 {
-    struct call_report r = {o, retry_after_us};
+    struct call_report r = {o, retry_after_us, 0, 0};
     struct health_call c = {.taken = false};
 
     health_take(&b->h, &c, 1000, b->now, b->h.breaker.state != BREAKER_CLOSED);
@@ -144,7 +144,7 @@ TEST(one_call_tries_at_the_end_of_a_park)
 {
     struct bench b;
     struct health_call c = {.taken = false};
-    struct call_report r = {OUTCOME_CANCELLED, -1};
+    struct call_report r = {OUTCOME_CANCELLED, -1, 0, 0};
 
     begin(&b, 5);
     call(&b, OUTCOME_BALANCE, -1);

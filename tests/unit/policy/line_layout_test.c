@@ -68,7 +68,8 @@ static size_t lay_out(struct hall *h)
     for (size_t i = 0; i < h->n; i++) {
         const struct config *cfg = &CONFIGS[h->config_of[i]];
 
-        parts[i] = (struct line_part){h->editions[i], cfg, accounts.rule[h->n - 1 - i], all, cfg->models_n};
+        parts[i] =
+            (struct line_part){h->editions[i], cfg, accounts.rule[h->n - 1 - i], all, cfg->models_n, 0};
     }
     h->line = line_new_of(parts, h->n);
     if (old != NULL) {

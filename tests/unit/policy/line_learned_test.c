@@ -66,7 +66,7 @@ static enum outcome fate(struct world *w)
 
 static void end(struct world *w, struct ticket *t)
 {
-    struct call_report r = {fate(w), (int64_t)rng_below(&w->dice, 3) * 100 * CLOCK_MS_US};
+    struct call_report r = {fate(w), (int64_t)rng_below(&w->dice, 3) * 100 * CLOCK_MS_US, 0, 0};
 
     w->refused_n += r.outcome == OUTCOME_ACCOUNT_BUSY;
     line_settle(w->line, t, &r, w->now_us, &w->dice, &w->grants);
@@ -167,7 +167,7 @@ TEST(a_newcomer_takes_nothing_from_those_whom_time_lets_in)
     static const int all[] = {0, 1, 2};
     struct world w = {.now_us = 1000 * CLOCK_SECOND_US};
     struct ticket *first = &w.tickets[LIMITER_RUN], *late = &w.tickets[LIMITER_RUN + 1];
-    struct call_report busy = {OUTCOME_ACCOUNT_BUSY, -1};
+    struct call_report busy = {OUTCOME_ACCOUNT_BUSY, -1, 0, 0};
 
     w.line = line_new(&cfg, all, COUNT_OF(all));
     list_init(&w.grants);

@@ -6,12 +6,15 @@
  * and from the configuration, so that it shares no idea with the line. */
 #include "policy/line.h"
 
+#include "base/clock.h"
 #include "config_kit.h"
+#include "policy/learned.h"
 #include "tap.h"
 
 #define TICKETS_N 48
 #define STEPS_N 100000
 #define LINE_MAX_N 6
+#define TENANTS_N 4
 
 static const struct config cfg = {
     .opt = {.line_max = LINE_MAX_N},
@@ -34,12 +37,21 @@ static const struct config cfg = {
 struct mirror {
     struct ticket ticket;
     enum ticket_state state;
-    uint64_t asked;                  /* when it last asked, in steps: the order among equal arrivals */
+    uint64_t asked; /* when it last asked, in steps: the order among equal arrivals */
+    int64_t charged;
     const struct config_slots *held; /* GRANTED or TAKEN; NULL: unlimited */
+};
+
+/* What tenants of a class were served, by the words of policy/fair.h. */
+struct shares {
+    double finish[TENANTS_N], now;
+    double since[4][TENANTS_N]; /* by model: when the first of those began to wait who wait now */
 };
 
 struct world {
     struct line *line;
+    struct shares shares[PRIORITY_N];
+    struct learned learned[4];
     struct rng dice;
     struct list grants;
     struct mirror mirrors[TICKETS_N];
@@ -132,14 +144,79 @@ static size_t waiting_n(const struct world *w, int model)
     return n;
 }
 
-/* Whether a goes before b. Across models equal arrivals are a draw. */
-static bool before(const struct mirror *a, const struct mirror *b)
+static double larger(double a, double b)
 {
-    if (a->ticket.priority != b->ticket.priority)
-        return a->ticket.priority < b->ticket.priority;
-    if (a->ticket.arrived_us != b->ticket.arrived_us)
-        return a->ticket.arrived_us < b->ticket.arrived_us;
-    return a->ticket.model == b->ticket.model && a->asked < b->asked;
+    return a > b ? a : b;
+}
+
+static double start_of(const struct world *w, const struct ticket *t)
+{
+    const struct shares *s = &w->shares[t->priority];
+
+    return larger(s->since[t->model][t->tenant], s->finish[t->tenant]);
+}
+
+/* Whether a goes before b. All models here have slots in common. Equal starts of different tenants or models
+ * are a draw. */
+static bool before(const struct world *w, const struct mirror *a, const struct mirror *b)
+{
+    const struct ticket *t = &a->ticket, *u = &b->ticket;
+
+    if (t->priority != u->priority)
+        return t->priority < u->priority;
+    if (t->tenant != u->tenant || t->model != u->model)
+        return start_of(w, t) < start_of(w, u);
+    if (t->deadline_us != u->deadline_us)
+        return t->deadline_us < u->deadline_us;
+    if (t->arrived_us != u->arrived_us)
+        return t->arrived_us < u->arrived_us;
+    return a->asked < b->asked;
+}
+
+static bool is_first_of_its_tenant(const struct world *w, const struct mirror *m)
+{
+    for (int i = 0; i < TICKETS_N; i++) {
+        const struct mirror *o = &w->mirrors[i];
+
+        if (o != m && o->state == TICKET_WAITING && o->ticket.tenant == m->ticket.tenant &&
+            o->ticket.model == m->ticket.model && o->ticket.priority == m->ticket.priority)
+            return false;
+    }
+    return true;
+}
+
+static void wait(struct world *w, struct mirror *m)
+{
+    struct shares *s = &w->shares[m->ticket.priority];
+
+    m->state = TICKET_WAITING;
+    if (is_first_of_its_tenant(w, m))
+        s->since[m->ticket.model][m->ticket.tenant] = s->now;
+}
+
+static void charge(struct world *w, struct mirror *m)
+{
+    const struct ticket *t = &m->ticket;
+    struct shares *s = &w->shares[t->priority];
+    const struct learned *l = &w->learned[t->model];
+    double start = larger(s->now, s->finish[t->tenant]);
+    int64_t answer = learned_answer(l);
+
+    if (t->answer_max >= 0 && t->answer_max < answer)
+        answer = t->answer_max;
+    m->charged = 1 + learned_prompt(l, t->call.prompt_tokens) + answer;
+    s->finish[t->tenant] = start + (double)m->charged;
+    s->now = start;
+}
+
+/* served below 0: nothing was said. */
+static void correct(struct world *w, struct mirror *m, int64_t served)
+{
+    struct shares *s = &w->shares[m->ticket.priority];
+    double more = served < 0 ? 0 : (double)(served - m->charged), *finish = &s->finish[m->ticket.tenant];
+
+    if (more > 0 || *finish > s->now)
+        *finish = more > 0 ? *finish + more : larger(s->now, *finish + more);
 }
 
 /* The ticket says where it is: a target it has not tried, with the slots that the model expects. */
@@ -166,7 +243,11 @@ static bool ask(struct world *w, struct mirror *m)
     if (!retry) { /* else it comes back with its first arrival and what it has tried */
         t->model = (int)rng_below(&w->dice, cfg.models_n);
         t->priority = (enum priority)rng_below(&w->dice, PRIORITY_N);
+        t->tenant = (int)rng_below(&w->dice, TENANTS_N);
         t->arrived_us = w->now_us;
+        t->deadline_us = CLOCK_NEVER_US - (int64_t)rng_below(&w->dice, 3);
+        t->call.prompt_tokens = (int64_t)rng_below(&w->dice, 2000);
+        t->answer_max = (int64_t)rng_below(&w->dice, 1000) - 100;
         t->tried = 0;
         t->upstream = t->model == 2 ? slice_of(names[rng_below(&w->dice, 4)]) : cfg.models[t->model].name;
     } else {
@@ -181,10 +262,11 @@ static bool ask(struct world *w, struct mirror *m)
         for (int i = 0; i < TICKETS_N && held && m->held; i++) /* nobody barges */
             held = w->mirrors[i].state != TICKET_WAITING || !can_use(&w->mirrors[i].ticket, m->held);
         m->state = TICKET_TAKEN;
-        return CHECK(held);
+        charge(w, m);
+        return CHECK(held) && CHECK_INT(t->charged, m->charged);
     }
     case LINE_QUEUED:
-        m->state = TICKET_WAITING;
+        wait(w, m);
         w->queued_n++;
         return CHECK(want_tier < 0 && untried && depth < LINE_MAX_N);
     case LINE_FULL:
@@ -196,24 +278,49 @@ static bool ask(struct world *w, struct mirror *m)
     }
 }
 
+/* The call is over: nothing came of it, or an answer, of which the endpoint may have said how long it is. */
+static void settle(struct world *w, struct mirror *m)
+{
+    struct call_report r = {.outcome = OUTCOME_OK, .retry_after_us = -1};
+    uint64_t die = rng_below(&w->dice, 3);
+
+    if (die == 0) {
+        correct(w, m, 0);
+        line_release(w->line, &m->ticket, w->now_us, &w->dice, &w->grants);
+        return;
+    }
+    if (die == 1) {
+        r.prompt_tokens = 1 + (int64_t)rng_below(&w->dice, 3000);
+        r.answer_tokens = (int64_t)rng_below(&w->dice, 3000);
+        learned_add(&w->learned[m->ticket.model], m->ticket.call.prompt_tokens, r.prompt_tokens,
+                    r.answer_tokens);
+    }
+    correct(w, m, die == 1 ? r.prompt_tokens + r.answer_tokens : -1);
+    line_settle(w->line, &m->ticket, &r, w->now_us, &w->dice, &w->grants);
+}
+
 /* Gives back what the ticket has, one way or the other, and checks who got it. */
 static bool leave(struct world *w, struct mirror *m, bool cancel)
 {
+    enum ticket_state was = m->state;
     bool held_slot = m->state == TICKET_GRANTED || m->state == TICKET_TAKEN;
     const struct config_slots *freed = m->held;
     struct mirror *best = NULL;
 
     m->state = TICKET_FREE;
     m->held = NULL;
+    if (was == TICKET_TAKEN && !cancel) {
+        settle(w, m);
+    } else {
+        if (held_slot)
+            correct(w, m, 0);
+        line_cancel(w->line, &m->ticket, w->now_us, &w->dice, &w->grants);
+    }
     for (int i = 0; i < TICKETS_N && held_slot && freed; i++) {
         struct mirror *o = &w->mirrors[i];
-        if (o->state == TICKET_WAITING && can_use(&o->ticket, freed) && (!best || before(o, best)))
+        if (o->state == TICKET_WAITING && can_use(&o->ticket, freed) && (!best || before(w, o, best)))
             best = o;
     }
-    if (cancel)
-        line_cancel(w->line, &m->ticket, w->now_us, &w->dice, &w->grants);
-    else
-        line_release(w->line, &m->ticket, w->now_us, &w->dice, &w->grants);
 
     struct list *node = list_pop_front(&w->grants);
     if (!CHECK(list_empty(&w->grants)) || !CHECK((node != NULL) == (best != NULL)))
@@ -223,11 +330,12 @@ static bool leave(struct world *w, struct mirror *m, bool cancel)
     struct mirror *got = CONTAINER_OF(node, struct mirror, ticket.node);
     bool untried;
     int want_tier = free_tier(w, &got->ticket, &untried);
-    bool held = CHECK(got->state == TICKET_WAITING && !before(best, got) && can_use(&got->ticket, freed));
+    bool held = CHECK(got->state == TICKET_WAITING && !before(w, best, got) && can_use(&got->ticket, freed));
     held = accept_choice(w, got, want_tier) && held && CHECK(got->held == freed);
     got->state = TICKET_GRANTED;
+    charge(w, got);
     w->granted_n++;
-    return held;
+    return held && CHECK_INT(got->ticket.charged, got->charged);
 }
 
 static bool do_step(struct world *w)
@@ -263,12 +371,15 @@ static bool agrees(const struct world *w)
         held_n += m->state == TICKET_GRANTED || m->state == TICKET_TAKEN;
         if (m->state != TICKET_WAITING)
             continue;
-        size_t place = 1;
+        size_t least = 1, most = waiting_n(w, m->ticket.model), place;
         for (int k = 0; k < TICKETS_N; k++) {
             const struct mirror *o = &w->mirrors[k];
-            place += o->state == TICKET_WAITING && o->ticket.model == m->ticket.model && before(o, m);
+            bool sure = o->ticket.priority < m->ticket.priority || o->ticket.tenant == m->ticket.tenant;
+            if (o->state == TICKET_WAITING && o->ticket.model == m->ticket.model && sure)
+                least += before(w, o, m);
         }
-        same = same && place == line_position(w->line, &m->ticket);
+        place = line_position(w->line, &m->ticket); /* exactly: fair_test */
+        same = same && place >= least && place <= most;
     }
     for (size_t i = 0; i < cfg.models_n; i++)
         same = same && line_depth(w->line, (int)i) == waiting_n(w, (int)i);
@@ -280,7 +391,9 @@ static void run(uint64_t seed)
     static const int all[] = {0, 1, 2, 3};
     struct world w = {.now_us = 1};
 
-    w.line = line_new(&cfg, all, COUNT_OF(all));
+    w.line = line_new_of(
+        &(struct line_part){.cfg = &cfg, .models = all, .models_n = COUNT_OF(all), .tenants_n = TENANTS_N},
+        1);
     rng_seed(&w.dice, seed);
     list_init(&w.grants);
     for (int i = 0; i < TICKETS_N; i++)

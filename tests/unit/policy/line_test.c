@@ -160,7 +160,7 @@ TEST(a_better_class_goes_first_whatever_the_hour)
     scene_end(&s);
 }
 
-TEST(places_are_counted_once_a_second)
+TEST(places_among_its_own_are_counted_once_a_second)
 {
     struct scene s;
     struct ticket t[4];
@@ -173,12 +173,12 @@ TEST(places_are_counted_once_a_second)
     CHECK_INT(line_place(s.line, &t[1], now_us), 1);
     CHECK_INT(line_place(s.line, &t[2], now_us), 2);
     CHECK_INT(ask(&s, &t[3], ONE, PRIORITY_HIGH), LINE_QUEUED);
-    CHECK_INT(line_place(s.line, &t[3], now_us), 3); /* as many as wait, until the next count */
-    CHECK_INT(line_place(s.line, &t[2], now_us + LINE_COUNT_US - 1), 2);
-    CHECK_INT(line_place(s.line, &t[2], now_us + LINE_COUNT_US), 3);
-    CHECK_INT(line_place(s.line, &t[3], now_us + LINE_COUNT_US), 1);
+    CHECK_INT(line_place(s.line, &t[3], now_us), 1); /* of better classes it is known at once */
+    CHECK_INT(line_place(s.line, &t[2], now_us), 3);
     CHECK(release(&s, &t[0]) == &t[3]);
     CHECK(release(&s, &t[3]) == &t[1]);
+    CHECK_INT(line_place(s.line, &t[2], now_us + LINE_COUNT_US - 1), 2);
+    CHECK_INT(line_place(s.line, &t[2], now_us + LINE_COUNT_US), 1);
     CHECK(release(&s, &t[1]) == &t[2]);
     CHECK(release(&s, &t[2]) == NULL);
     scene_end(&s);

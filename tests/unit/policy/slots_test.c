@@ -110,7 +110,7 @@ static int fill(struct slots *s, int counter, struct slots_call *calls, int max,
 
 static void end(struct slots *s, int counter, const struct slots_call *c, enum outcome o, int64_t now_us)
 {
-    slots_release(s, counter, c, &(struct call_report){o, -1}, now_us);
+    slots_release(s, counter, c, &(struct call_report){o, -1, 0, 0}, now_us);
 }
 
 TEST(what_has_a_cap_begins_with_it_and_what_has_none_with_few)

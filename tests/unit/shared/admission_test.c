@@ -108,12 +108,12 @@ TEST(a_grant_comes_by_mailbox_and_is_taken_on_arrival)
     CHECK_INT(admission_depth(r.admission, TWIN), 1);
     CHECK_INT(admission_depth(r.admission, NARROW), 0);
     CHECK_INT(admission_used(r.admission), 2);
-    CHECK_INT(admission_position(&b->seat, 0), 1);
-    CHECK_INT(admission_position(&a->seat, 0), 0);
+    CHECK_INT(admission_position(&b->seat, 0, &(int64_t){0}), 1);
+    CHECK_INT(admission_position(&a->seat, 0, &(int64_t){0}), 0);
     leave(a);
     CHECK_INT(b->seat.ticket.state, TICKET_GRANTED);
     CHECK_INT(admission_used(r.admission), 1);
-    CHECK_INT(admission_position(&b->seat, 0), 0);
+    CHECK_INT(admission_position(&b->seat, 0, &(int64_t){0}), 0);
     CHECK_INT(b->grants_n, 0);
     CHECK_INT(mailbox_deliver(&r.box), 1);
     CHECK_INT(b->grants_n, 1);
@@ -128,7 +128,7 @@ TEST(a_seat_that_never_asked_can_leave)
 
     room_begin(&r, one_slot);
     leave(&r.chairs[0]);
-    CHECK_INT(admission_position(&r.chairs[0].seat, 0), 0);
+    CHECK_INT(admission_position(&r.chairs[0].seat, 0, &(int64_t){0}), 0);
     room_end(&r);
 }
 

@@ -358,7 +358,7 @@ TEST(comments_stand_where_they_are_asked_for)
         CHECK(c->complete && c->done);
         check_text(c, "x", 3);
         CHECK_INT(buf_count(&c->body, ": waiting\n"), ROWS[i].waiting_n);
-        CHECK_INT(buf_count(&c->body, ": queued position=3\n"), ROWS[i].queued_n);
+        CHECK_INT(buf_count(&c->body, ": queued position=3 eta=4s\n"), ROWS[i].queued_n);
         CHECK_INT(buf_count(&c->body, "id: "), ROWS[i].ids_n);
         CHECK_INT(buf_count(&c->body, ": tidegate endpoint=sim attempts=1 wait_ms=0\n"), ROWS[i].last_n);
         CHECK_INT(buf_count(&c->body, "\n\n"), 6); /* a comment has no blank line of its own */
