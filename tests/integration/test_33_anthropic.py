@@ -163,7 +163,8 @@ def test_an_endpoint_that_breaks_off_before_its_first_word_is_replaced(gateway, 
     first = origin(closing(stream(START, PING, failure('overloaded_error'))))
     second = origin(closing(stream(START, BLOCK, delta('Soon.'), BLOCK_END, END, STOP)))
     what = whole(first, **KEYS)
-    what['endpoints'].append({'name': 'two', 'provider': 'llama', 'url': second.v1, 'key': 'none'})
+    what['endpoints'].append({'name': 'two', 'provider': 'llama', 'url': second.v1, 'key': 'none',
+                              'signals': False})
     what['models'][0]['tiers'].append([{'endpoint': 'two', 'model': 'qwen'}])
     with client_of(gateway(what)).messages.stream(**ASK) as s:
         assert s.get_final_text() == 'Soon.'
