@@ -67,7 +67,7 @@ static const struct looks *ask(struct scene *s, int i, int model, enum line_verd
 
 static void end(struct scene *s, int i, enum outcome o, int64_t retry_after_us)
 {
-    struct call_report r = {o, retry_after_us};
+    struct call_report r = {o, retry_after_us, 0, 0};
 
     line_settle(s->line, &s->tickets[i], &r, s->now_us, &s->dice, &s->grants);
 }
