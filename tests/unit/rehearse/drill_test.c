@@ -233,7 +233,8 @@ TEST(what_is_learned_of_an_account_is_seen)
 static const char *const KEPT[] = {
     "account-limit", "queued-keepalives", "random-503", "outage-3s",   "outage-10m",
     "flapping",      "brown-out",         "stalls",     "region-gone", "partition",
-    "key-revoked",   "balance-gone",      "tide",
+    "key-revoked",   "balance-gone",      "tide",       "herd",        "flooding-tenant",
+    "main-gone",     "overload-10x",
 };
 
 TEST(scenarios_keep_their_promises)
