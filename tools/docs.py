@@ -151,7 +151,8 @@ def in_units(n, units):
 
 def quantity(kind, n):
     if kind == 'DURATION':
-        return in_units(n, [(3600_000000, 'h'), (60_000000, 'm'), (1_000000, 's'), (1000, 'ms'), (1, 'us')])
+        units = [(3600_000000, 'h'), (60_000000, 'm'), (1_000000, 's'), (1000, 'ms'), (1, 'us')]
+        return in_units(n, units) if n else '0s'
     if kind == 'SIZE':
         return in_units(n, [(1 << 40, 'TiB'), (1 << 30, 'GiB'), (1 << 20, 'MiB'), (1 << 10, 'KiB'), (1, 'B')])
     if kind == 'BOOL':

@@ -326,7 +326,8 @@ class Soak:
             self.said.append('a connection broke that nobody had cut')
 
     def is_sanitized(self):
-        return b'__asan_init' in pathlib.Path(self.args.program).read_bytes()
+        program = pathlib.Path(self.args.program).read_bytes()
+        return b'__asan_init' in program or b'__tsan_init' in program
 
     def judge_memory(self):
         rests = self.rests[int(WARM_SHARE * len(self.rests)):]

@@ -80,7 +80,8 @@ def seen(tap, request_id):
     """The one call with this id, once it is complete."""
     def look():
         # the gateway's own look at it has no id
-        return [c for c in calls(tap) if 'x-request-id' in c[0].headers and c[0].headers['x-request-id'] == request_id]
+        return [c for c in calls(tap)
+                if 'x-request-id' in c[0].headers and c[0].headers['x-request-id'] == request_id]
     found = until(look, f'the call of {request_id} has passed the tap')
     assert len(found) == 1
     return found[0]

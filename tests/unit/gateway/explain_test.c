@@ -254,7 +254,7 @@ TEST(an_asker_may_leave_before_the_answer)
         wire_close(&e);
     }
     world_run(w, STORY_S);
-    CHECK(true); /* and nothing is left behind: the end of the world asserts it */
+    CHECK(world_is_idle(w)); /* and nothing is left behind: the end of the world asserts that */
     story_end(&w);
 }
 

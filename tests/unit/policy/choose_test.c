@@ -49,7 +49,7 @@ static int64_t token_ns_at(const struct choose_target *t, size_t n, size_t i, in
 {
     struct choose_set set = {t, NULL, n, NULL};
     struct choose_ask ask = {ALL, 1000, NULL, now_us};
-    struct choose_why *why = mem_alloc(sizeof *why);
+    struct choose_why *why = mem_zalloc(sizeof *why);
     int64_t ns;
 
     choose_pick(&set, &ask, &dice, why);
@@ -353,7 +353,7 @@ TEST(why_tells_every_number)
     const int64_t cached[3] = {0, 400, 5000};
     struct choose_set set = {t, NULL, 3, NULL};
     struct choose_ask ask = {3, 1000, cached, 0};
-    struct choose_why *why = mem_alloc(sizeof *why);
+    struct choose_why *why = mem_zalloc(sizeof *why);
     struct choose_charge c = {0};
     const struct choose_candidate *a = why->candidates;
 
@@ -383,7 +383,7 @@ TEST(why_names_how_it_was_decided)
     struct balance_peer peers[2] = {{0, 2}, {0, 1}};
     struct choose_set set = {t, NULL, 2, NULL};
     struct choose_ask ask = {0, 1000, NULL, 0};
-    struct choose_why *why = mem_alloc(sizeof *why);
+    struct choose_why *why = mem_zalloc(sizeof *why);
 
     choose_pick(&set, &ask, &dice, why);
     CHECK_STR(choose_how_name(why->how), "none usable");

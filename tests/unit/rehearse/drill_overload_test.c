@@ -216,13 +216,16 @@ TEST(what_is_left_of_an_overload_is_gone_in_30_s)
 
 TEST(two_hours_of_overload_change_nothing)
 {
-    for (int queues = 0; queues < 2 && !IS_SLOW; queues++) {
-        struct run o = {
-            .slots = 20, .queues = queues, .offers = {{0, 1.5}}, .from_s = 3600, .to_s = 7200, .seed = 4};
+    for (int queues = 0; queues < 2; queues++) {
+        struct run o = {.slots = 20,
+                        .queues = queues,
+                        .offers = {{0, 1.5}},
+                        .from_s = IS_SLOW ? 300 : 3600,
+                        .to_s = IS_SLOW ? 600 : 7200,
+                        .seed = 4};
         const struct drill_figures *f = run("2 h", &o);
 
         CHECK(f->goodput >= (queues ? 0.94 : 0.92));
         CHECK(f->refused_per_s < 1);
     }
-    CHECK(true);
 }
